@@ -1,0 +1,25 @@
+//! What explr's processes say to each other.
+//!
+//! Data only, no behaviour: the [events](Event) of a run's journal, the
+//! [control messages](control) between orchestrator and worker, the
+//! [context](RunContext) that a train function is given, its
+//! [outcome](Outcome), and the C table through which a plugin is called
+//! ([`abi`]). Both sides of every boundary compile against this crate, so a
+//! change here is a change of protocol.
+
+pub mod abi;
+mod context;
+pub mod control;
+mod device;
+mod event;
+mod failure;
+pub mod number;
+mod outcome;
+mod state;
+
+pub use context::{RunContext, TrialRef};
+pub use device::{Device, ParseDeviceError};
+pub use event::{Dataset, Event, LogLevel, Record};
+pub use failure::{Failure, FailureClass};
+pub use outcome::{Direction, Outcome, TrainError, TrainingResult};
+pub use state::RunState;

@@ -1,0 +1,1 @@
+//! Write train functions that explr runs.

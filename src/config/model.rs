@@ -1,0 +1,174 @@
+use super::{DeviceChoice, Seconds};
+use explr_protocol::FailureClass;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// An experiment, as its YAML file describes it.
+///
+/// The doc comments here are the reference documentation: they go into the
+/// JSON Schema that editors show.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Name of the experiment, in the store and in MLflow.
+    pub experiment: String,
+    /// What the experiment is about. Markdown; shown by MLflow.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// Tags of every run of the experiment.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub tags: BTreeMap<String, String>,
+    /// The train function.
+    pub train: Train,
+    /// Hyperparameters: any JSON values, nested ones included.
+    #[serde(default)]
+    pub hyperparameters: Map<String, Value>,
+    /// Seed of every random generator.
+    #[serde(default = "default_seed")]
+    pub seed: u64,
+    /// Where to train: `auto`, `cpu`, `cuda` or `cuda:N`.
+    #[serde(default)]
+    pub device: DeviceChoice,
+    /// What a run may use of the machine.
+    #[serde(default)]
+    pub resources: Resources,
+    /// How the worker process is run.
+    #[serde(default)]
+    pub worker: WorkerConfig,
+    /// Folder for checkpoints, a sub-folder for each run. Default: the run's own folder in
+    /// the store.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checkpoint_dir: Option<PathBuf>,
+    /// MLflow: `off`, or its settings.
+    #[serde(default)]
+    pub mlflow: Mlflow,
+    /// Folder of the store, relative to this file.
+    #[serde(default = "default_store")]
+    pub store: PathBuf,
+}
+
+fn default_seed() -> u64 {
+    42
+}
+
+fn default_store() -> PathBuf {
+    PathBuf::from(".explr")
+}
+
+/// Where the train function is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Train {
+    /// A plugin (`.so`) or the folder of a plugin crate, relative to this file.
+    pub plugin: PathBuf,
+    /// Name of the train function in the plugin.
+    #[serde(default = "default_function")]
+    pub function: String,
+}
+
+fn default_function() -> String {
+    "train_model".to_owned()
+}
+
+/// What a run may use of the machine.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Resources {
+    /// CPU cores, which is also the number of threads. Default: all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cpus: Option<u32>,
+    /// GPUs. Default: what `device` needs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gpus: Option<u32>,
+    /// Limit of GPU memory, in GB (10^9 bytes).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gpu_memory_gb: Option<f64>,
+}
+
+/// How the worker process is run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct WorkerConfig {
+    /// Longest time for one attempt. Default: none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub timeout: Option<Seconds>,
+    /// The worker counts as hung when it was silent for this long.
+    pub heartbeat_timeout: Seconds,
+    /// The worker counts as hung when it logged nothing and reported no
+    /// progress for this long. Default: none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub progress_timeout: Option<Seconds>,
+    /// Time between the request to stop and SIGKILL.
+    pub grace: Seconds,
+    /// How often a failed attempt is repeated, from its newest checkpoint.
+    pub retries: u32,
+    /// The failures that are repeated.
+    pub retry_on: Vec<FailureClass>,
+    /// Further environment variables of the worker.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub env: BTreeMap<String, String>,
+}
+
+impl Default for WorkerConfig {
+    fn default() -> Self {
+        Self {
+            timeout: None,
+            heartbeat_timeout: Seconds(Duration::from_secs(60)),
+            progress_timeout: None,
+            grace: Seconds(Duration::from_secs(10)),
+            retries: 0,
+            retry_on: vec![FailureClass::Signal, FailureClass::Abort],
+            env: BTreeMap::new(),
+        }
+    }
+}
+
+/// Settings of MLflow.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Mlflow {
+    /// Ship runs to MLflow at all. `mlflow: off` sets it to false.
+    pub enabled: bool,
+    /// Address of a server. Default: `MLFLOW_TRACKING_URI`, else a server of
+    /// the store's own. `file:` addresses mean the journal alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tracking_uri: Option<String>,
+    /// Start a server when no address is given and none runs.
+    pub auto_start: bool,
+    /// Port of the server that is started. Default: 5000, or the next free
+    /// one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub port: Option<u16>,
+    /// Folder of the artifacts of the server that is started, relative to
+    /// this file. Default: in the store.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub artifact_root: Option<PathBuf>,
+    /// Fail when the server can't be reached.
+    pub required: bool,
+    /// Log system metrics: CPU, memory, disk, network, GPU.
+    pub system_metrics: bool,
+    /// Time between two samples of the system metrics.
+    pub system_metrics_interval: Seconds,
+    /// How long the end of a run waits for the rest to be shipped.
+    pub sync_timeout: Seconds,
+}
+
+impl Default for Mlflow {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            tracking_uri: None,
+            auto_start: true,
+            port: None,
+            artifact_root: None,
+            required: false,
+            system_metrics: true,
+            system_metrics_interval: Seconds(Duration::from_secs(10)),
+            sync_timeout: Seconds(Duration::from_secs(60)),
+        }
+    }
+}

@@ -1,0 +1,7 @@
+//! The `explr` command.
+
+mod cli;
+
+fn main() -> std::process::ExitCode {
+    cli::main().into()
+}
