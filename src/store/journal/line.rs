@@ -1,0 +1,133 @@
+//! One line: record to bytes and back.
+//!
+//! Metrics are most of every journal, so they have a fast path each way; the
+//! bytes are the same as serde's, and anything unusual goes through serde.
+
+use explr_protocol::{Event, Record, number};
+use std::io::Write;
+
+/// Appends a record and its newline to `out`.
+pub(crate) fn write_record(out: &mut Vec<u8>, record: &Record) -> serde_json::Result<()> {
+    serde_json::to_writer(&mut *out, record)?;
+    out.push(b'\n');
+    Ok(())
+}
+
+/// Appends a metric and its newline to `out`, without allocating.
+pub(super) fn write_metric(
+    out: &mut Vec<u8>,
+    seq: u64,
+    ts: u64,
+    key: &str,
+    value: f64,
+    step: i64,
+) -> serde_json::Result<()> {
+    out.extend_from_slice(b"{\"seq\":");
+    serde_json::to_writer(&mut *out, &seq)?;
+    out.extend_from_slice(b",\"ts\":");
+    serde_json::to_writer(&mut *out, &ts)?;
+    out.extend_from_slice(b",\"type\":\"metric\",\"key\":");
+    serde_json::to_writer(&mut *out, key)?;
+    out.extend_from_slice(b",\"value\":");
+    match number::name(value) {
+        None => serde_json::to_writer(&mut *out, &value)?,
+        Some(name) => serde_json::to_writer(&mut *out, name)?,
+    }
+    out.extend_from_slice(b",\"step\":");
+    serde_json::to_writer(&mut *out, &step)?;
+    out.write_all(b"}\n").map_err(serde_json::Error::io)
+}
+
+/// Reads a line, newline excluded. The error says what is wrong with it.
+pub(crate) fn parse(line: &[u8]) -> Result<Record, String> {
+    if let Some(record) = parse_metric(line) {
+        return Ok(record);
+    }
+    serde_json::from_slice(line).map_err(|error| explain(line, &error))
+}
+
+fn explain(line: &[u8], error: &serde_json::Error) -> String {
+    if line.is_empty() {
+        "the line is empty".to_owned()
+    } else if line.contains(&0) {
+        "there are NUL bytes, as a power cut leaves them".to_owned()
+    } else if std::str::from_utf8(line).is_err() {
+        "there are bytes that are not UTF-8".to_owned()
+    } else {
+        // serde_json counts lines within this one line: always 1.
+        let text = error.to_string();
+        let end = text.rfind(" at line ").unwrap_or(text.len());
+        format!("{} at column {}", &text[..end], error.column())
+    }
+}
+
+/// A metric exactly as [`write_metric`] writes it, with a plain key and a
+/// finite value; `None` for everything else, damaged or not.
+fn parse_metric(line: &[u8]) -> Option<Record> {
+    let rest = line.strip_prefix(b"{\"seq\":")?;
+    let (seq, rest) = integer(rest)?;
+    let (ts, rest) = integer(rest.strip_prefix(b",\"ts\":")?)?;
+    let rest = rest.strip_prefix(b",\"type\":\"metric\",\"key\":\"")?;
+    let quote = memchr::memchr2(b'"', b'\\', rest)?;
+    let (key, rest) = rest.split_at(quote);
+    if key.iter().any(|byte| *byte < 0x20) {
+        return None;
+    }
+    let rest = rest.strip_prefix(b"\",\"value\":")?;
+    let comma = memchr::memchr(b',', rest)?;
+    let (value, rest) = rest.split_at(comma);
+    let rest = rest.strip_prefix(b",\"step\":")?;
+    let (negative, rest) = match rest.strip_prefix(b"-") {
+        Some(rest) => (true, rest),
+        None => (false, rest),
+    };
+    let (step, rest) = integer(rest)?;
+    if rest != b"}" {
+        return None;
+    }
+    let step = i64::try_from(step).ok()?;
+    Some(Record {
+        seq,
+        ts,
+        event: Event::Metric {
+            key: std::str::from_utf8(key).ok()?.to_owned(),
+            value: float(value)?,
+            step: if negative { -step } else { step },
+        },
+    })
+}
+
+/// Digits of at most 18 places, so that they can't overflow.
+fn integer(bytes: &[u8]) -> Option<(u64, &[u8])> {
+    let digits = bytes
+        .iter()
+        .take_while(|byte| byte.is_ascii_digit())
+        .count();
+    if digits == 0 || digits > 18 || (digits > 1 && bytes[0] == b'0') {
+        return None;
+    }
+    let value = bytes[..digits]
+        .iter()
+        .fold(0, |value, digit| value * 10 + u64::from(digit - b'0'));
+    Some((value, &bytes[digits..]))
+}
+
+/// A number in the form that `serde_json` writes: `1.5`, `-0.0`, `1e-300`.
+fn float(bytes: &[u8]) -> Option<f64> {
+    let digits = bytes.strip_prefix(b"-").unwrap_or(bytes);
+    let plain = match digits {
+        [b'0', next, ..] => *next == b'.',
+        [b'1'..=b'9', ..] => true,
+        _ => false,
+    };
+    let last = *bytes.last()?;
+    if !plain || !last.is_ascii_digit() || memchr::memmem::find(bytes, b".e").is_some() {
+        return None;
+    }
+    let allowed = |byte: &u8| matches!(byte, b'0'..=b'9' | b'-' | b'.' | b'e' | b'+');
+    if !bytes.iter().all(allowed) {
+        return None;
+    }
+    let value: f64 = std::str::from_utf8(bytes).ok()?.parse().ok()?;
+    value.is_finite().then_some(value)
+}

@@ -1,0 +1,146 @@
+use super::RunId;
+use explr_protocol::Device;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+/// What a run is, written once before it begins: `run.json`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// [`Manifest::FORMAT`] of the explr that wrote it.
+    pub format: u32,
+    /// The run.
+    pub run_id: RunId,
+    /// When it was created, in Unix milliseconds.
+    pub created_ms: u64,
+    /// Name of the experiment.
+    pub experiment: String,
+    /// What the experiment is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// Tags of the config.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub tags: BTreeMap<String, String>,
+    /// Name of the train function.
+    pub function: String,
+    /// Where the function comes from, as given: a plugin, a crate folder, or
+    /// the program itself.
+    pub code: String,
+    /// Hyperparameters, nested ones included.
+    pub hyperparameters: Map<String, Value>,
+    /// Seed of every random generator.
+    pub seed: u64,
+    /// Where it trains, `auto` resolved.
+    pub device: Device,
+    /// The resolved config: `${env:NAME}` as written, secrets masked.
+    pub config: Value,
+    /// Equal for runs of the same function, code, hyperparameters and seed:
+    /// finds what a rerun continues. See [`Manifest::fingerprint_of`].
+    pub fingerprint: String,
+    /// The command line.
+    pub command: Vec<String>,
+    /// The folder it was given in.
+    pub cwd: PathBuf,
+    /// The state of the code, when the config lies in a git work tree.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub git: Option<GitInfo>,
+    /// The machine.
+    pub host: HostInfo,
+    /// Versions of what took part, such as `explr` and `torch`.
+    #[serde(default)]
+    pub versions: BTreeMap<String, String>,
+}
+
+/// Where a git work tree stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GitInfo {
+    /// Hash of the commit.
+    pub commit: String,
+    /// Name of the branch; none for a detached head.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub branch: Option<String>,
+    /// There are changes that no commit holds.
+    pub dirty: bool,
+    /// Address of `origin`, without user info.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remote: Option<String>,
+}
+
+/// The machine of a run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HostInfo {
+    /// Its name.
+    pub name: String,
+    /// Who ran it.
+    pub user: String,
+    /// Its system.
+    pub os: String,
+    /// Number of its cores.
+    pub cpus: u32,
+}
+
+impl Manifest {
+    /// Version of the file's format.
+    pub const FORMAT: u32 = 1;
+
+    /// The fingerprint of what decides a run's outcome.
+    pub fn fingerprint_of(
+        function: &str,
+        code: &str,
+        hyperparameters: &Map<String, Value>,
+        seed: u64,
+    ) -> String {
+        let mut text = serde_json::json!([function, code, seed]).to_string();
+        canonical(&Value::Object(hyperparameters.clone()), &mut text);
+        format!("{:x}", Sha256::digest(text))
+    }
+}
+
+/// JSON with sorted keys, whatever order the map keeps.
+fn canonical(value: &Value, out: &mut String) {
+    match value {
+        Value::Object(map) => {
+            let mut entries: Vec<_> = map.iter().collect();
+            entries.sort_by_key(|(key, _)| *key);
+            out.push('{');
+            for (key, value) in entries {
+                out.push_str(&Value::from(key.as_str()).to_string());
+                out.push(':');
+                canonical(value, out);
+                out.push(',');
+            }
+            out.push('}');
+        }
+        Value::Array(items) => {
+            out.push('[');
+            for item in items {
+                canonical(item, out);
+                out.push(',');
+            }
+            out.push(']');
+        }
+        plain => out.push_str(&plain.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Manifest;
+    use serde_json::{Map, Value, json};
+
+    fn map(value: Value) -> Map<String, Value> {
+        serde_json::from_value(value).unwrap()
+    }
+
+    #[test]
+    fn a_fingerprint_depends_on_values_and_not_on_their_order() {
+        let of = |value, seed| Manifest::fingerprint_of("train", "plugin.so", &map(value), seed);
+        let one = of(json!({"lr": 0.1, "net": {"a": 1, "b": [1, 2]}}), 1);
+        assert_eq!(one, of(json!({"net": {"b": [1, 2], "a": 1}, "lr": 0.1}), 1));
+        assert_ne!(one, of(json!({"lr": 0.1, "net": {"a": 1, "b": [2, 1]}}), 1));
+        assert_ne!(one, of(json!({"lr": 0.1, "net": {"a": 1, "b": [1, 2]}}), 2));
+        assert_eq!(one.len(), 64);
+    }
+}
