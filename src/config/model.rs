@@ -1,7 +1,7 @@
 use super::{DeviceChoice, Seconds};
 use explr_protocol::FailureClass;
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -14,7 +14,8 @@ use std::time::Duration;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
-    /// Name of the experiment, in the store and in MLflow.
+    /// Name of the experiment, in the store and in MLflow. Neither `/` nor `:`.
+    #[schemars(length(min = 1, max = 500), regex(pattern = "^[^/:]+$"))]
     pub experiment: String,
     /// What the experiment is about. Markdown; shown by MLflow.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -44,11 +45,46 @@ pub struct Config {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub checkpoint_dir: Option<PathBuf>,
     /// MLflow: `off`, or its settings.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "mlflow_or_switch")]
+    #[schemars(schema_with = "mlflow_schema")]
     pub mlflow: Mlflow,
     /// Folder of the store, relative to this file.
     #[serde(default = "default_store")]
     pub store: PathBuf,
+}
+
+/// `off` and `on`, and the booleans, are short for the settings.
+fn mlflow_or_switch<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Mlflow, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Written {
+        Switch(bool),
+        Word(String),
+        Settings(Mlflow),
+    }
+    let enabled = match Written::deserialize(deserializer)? {
+        Written::Settings(settings) => return Ok(settings),
+        Written::Switch(enabled) => enabled,
+        Written::Word(word) if word == "on" => true,
+        Written::Word(word) if word == "off" => false,
+        Written::Word(word) => {
+            return Err(serde::de::Error::custom(format!(
+                "`mlflow` must be `off`, `on` or a map of settings, not `{word}`"
+            )));
+        }
+    };
+    Ok(Mlflow {
+        enabled,
+        ..Mlflow::default()
+    })
+}
+
+fn mlflow_schema(generator: &mut SchemaGenerator) -> Schema {
+    let settings = generator.subschema_for::<Mlflow>();
+    json_schema!({
+        "description": "MLflow: `off`, or its settings.",
+        "anyOf": [settings, { "enum": ["off", "on", false, true] }],
+    })
 }
 
 fn default_seed() -> u64 {
@@ -80,12 +116,14 @@ fn default_function() -> String {
 pub struct Resources {
     /// CPU cores, which is also the number of threads. Default: all.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
     pub cpus: Option<u32>,
     /// GPUs. Default: what `device` needs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub gpus: Option<u32>,
     /// Limit of GPU memory, in GB (10^9 bytes).
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("exclusiveMinimum" = 0))]
     pub gpu_memory_gb: Option<f64>,
 }
 
@@ -142,6 +180,7 @@ pub struct Mlflow {
     /// Port of the server that is started. Default: 5000, or the next free
     /// one.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
     pub port: Option<u16>,
     /// Folder of the artifacts of the server that is started, relative to
     /// this file. Default: in the store.

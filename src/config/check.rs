@@ -1,0 +1,426 @@
+use super::node::{Content, Entry, Node};
+use super::problem::Problem;
+use super::source::{Sources, Span};
+use super::suggest::{alternatives, did_you_mean};
+use super::vocabulary::{Vocabulary, branches, reference, resolve};
+use super::{DeviceChoice, Seconds};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+/// Types whose values are checked by reading them, because a JSON Schema can't
+/// say all of it: their name in the schema, the check, and what they want.
+const LEAVES: [(&str, fn(&Value) -> bool, &str); 2] = [
+    ("Device", reads_as::<DeviceChoice>, "`auto`, `cpu`, `cuda` or `cuda:N`"),
+    (
+        "Seconds",
+        reads_as::<Seconds>,
+        "a length of time: seconds, or text such as `90s`, `10m`, `2h` or `1d`",
+    ),
+];
+
+fn reads_as<T: DeserializeOwned>(value: &Value) -> bool {
+    T::deserialize(value).is_ok()
+}
+
+/// Compares a tree with the JSON Schema of [`Config`](super::Config).
+///
+/// It knows the part of JSON Schema that schemars makes of our types, no more.
+pub(super) struct Checker<'a> {
+    pub(super) root: &'a Value,
+    pub(super) vocabulary: &'a Vocabulary,
+    pub(super) sources: &'a Sources,
+    pub(super) problems: &'a mut Vec<Problem>,
+}
+
+impl<'a> Checker<'a> {
+    /// Checks the whole tree. Empty optional keys are dropped, and numbers are
+    /// turned into text where text is wanted, as in `OMP_NUM_THREADS: 1`.
+    pub(super) fn check(&mut self, tree: &mut Node) {
+        let span = tree.span;
+        if let Content::Map(entries) = &mut tree.value {
+            self.object(self.root, entries, "", span);
+        } else {
+            let found = self.describe(tree);
+            self.problems.push(
+                Problem::new(span, format!("a configuration is a map of `key: value` lines, not {found}"))
+                    .help("a colon is followed by a space, as in `seed: 7`"),
+            );
+        }
+    }
+
+    fn node(&mut self, schema: &'a Value, node: &mut Node, path: &str, key: Span) {
+        if let Some((_, fits, wanted)) = reference(schema)
+            .and_then(|name| LEAVES.iter().find(|(leaf, ..)| *leaf == name))
+        {
+            if !fits(&node.to_json()) {
+                self.mismatch(wanted, node, path, key);
+            }
+            return;
+        }
+        let schema = resolve(self.root, schema);
+        let words = words_of(self.root, schema);
+        if !branches(schema).is_empty() {
+            return self.alternatives(schema, &words, node, path, key);
+        }
+        if !words.is_empty() {
+            if !self.is_word(schema, node) {
+                self.not_a_word(&words, node, path);
+            }
+            return;
+        }
+        if !self.accepts(schema, node) {
+            if accepts_type(schema, "string") && self.become_text(node) {
+                return;
+            }
+            return self.mismatch(&self.wanted(schema), node, path, key);
+        }
+        match &mut node.value {
+            Content::Map(entries) => self.object(schema, entries, path, key),
+            Content::List(items) => {
+                if let Some(inner) = schema.get("items") {
+                    for (index, item) in items.iter_mut().enumerate() {
+                        let span = item.span;
+                        self.node(inner, item, &format!("{path}[{index}]"), span);
+                    }
+                }
+            }
+            Content::Number(_) => self.range(schema, node, path),
+            _ => {}
+        }
+    }
+
+    /// A schema with `anyOf` or `oneOf`: the branch for this kind of value.
+    fn alternatives(&mut self, schema: &'a Value, words: &[&str], node: &mut Node, path: &str, key: Span) {
+        let others: Vec<&Value> = branches(schema)
+            .iter()
+            .filter(|branch| words_of(self.root, resolve(self.root, branch)).is_empty())
+            .filter(|branch| branch.get("type").and_then(Value::as_str) != Some("null"))
+            .collect();
+        let fitting = others.iter().find(|branch| self.accepts(branch, node));
+        match (fitting, others.first()) {
+            (Some(branch), _) => self.node(branch, node, path, key),
+            (None, _) if branches(schema).iter().any(|branch| self.is_word(branch, node)) => {}
+            (None, None) => self.not_a_word(words, node, path),
+            (None, Some(only)) if words.is_empty() => self.node(only, node, path, key),
+            (None, Some(_)) => {
+                let wanted = format!("{} or a map of settings", alternatives(words.iter().copied()));
+                let help = node.text().and_then(|text| did_you_mean(text, words.iter().copied()));
+                self.mismatch(&wanted, node, path, key);
+                if let Some(problem) = self.problems.last_mut()
+                    && help.is_some()
+                {
+                    problem.help = help;
+                }
+            }
+        }
+    }
+
+    fn object(&mut self, schema: &'a Value, entries: &mut Vec<Entry>, path: &str, place: Span) {
+        let properties = schema.get("properties").and_then(Value::as_object);
+        let required: Vec<&str> = schema
+            .get("required")
+            .and_then(Value::as_array)
+            .map(|keys| keys.iter().filter_map(Value::as_str).collect())
+            .unwrap_or_default();
+        for key in &required {
+            if !entries.iter().any(|entry| entry.key == *key) {
+                let full = join(path, key);
+                self.problems.push(
+                    Problem::new(self.first_line(place), format!("the key `{full}` is missing"))
+                        .maybe_help(example(&full)),
+                );
+            }
+        }
+        entries.retain(|entry| {
+            let is_known = properties.is_some_and(|known| known.contains_key(&entry.key));
+            let is_empty = matches!(entry.value.value, Content::Null);
+            !(is_known && is_empty && !required.contains(&entry.key.as_str()))
+        });
+        for entry in entries {
+            let full = join(path, &entry.key);
+            match properties.and_then(|properties| properties.get(&entry.key)) {
+                Some(inner) => self.node(inner, &mut entry.value, &full, entry.key_span),
+                None => match schema.get("additionalProperties") {
+                    Some(Value::Bool(false)) => self.unknown(&entry.key, entry.key_span, path),
+                    Some(inner @ Value::Object(_)) => {
+                        self.node(inner, &mut entry.value, &full, entry.key_span);
+                    }
+                    _ => self.free(&entry.value, &full),
+                },
+            }
+        }
+    }
+
+    /// Any JSON value is allowed here, but nothing that JSON can't hold.
+    fn free(&mut self, node: &Node, path: &str) {
+        match &node.value {
+            Content::Unrepresentable => {
+                let text = self.sources.slice(node.span);
+                self.problems.push(
+                    Problem::new(node.span, format!("`{path}` is `{text}`, which is no finite number of 64 bits"))
+                        .help("leave the key out, or put the value in quotes to pass it as text"),
+                );
+            }
+            Content::List(items) => {
+                for (index, item) in items.iter().enumerate() {
+                    self.free(item, &format!("{path}[{index}]"));
+                }
+            }
+            Content::Map(entries) => {
+                for entry in entries {
+                    self.free(&entry.value, &join(path, &entry.key));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn unknown(&mut self, key: &str, span: Span, path: &str) {
+        let prefix = join(path, "");
+        let siblings: Vec<&str> = self
+            .vocabulary
+            .paths()
+            .filter_map(|known| known.strip_prefix(&prefix))
+            .filter(|rest| !rest.contains('.'))
+            .collect();
+        let help = did_you_mean(key, siblings.iter().copied())
+            .or_else(|| {
+                let full = self.vocabulary.elsewhere(key)?;
+                Some(match full.split_once('.') {
+                    Some((section, _)) => format!("`{key}` belongs under `{section}:`"),
+                    None => format!("`{key}` belongs at the top level"),
+                })
+            })
+            .unwrap_or_else(|| {
+                let own = if path.is_empty() {
+                    "; hyperparameters go under `hyperparameters:`"
+                } else {
+                    ""
+                };
+                format!("the keys here are {}{own}", alternatives(siblings).replace(" or ", " and "))
+            });
+        let message = if path.is_empty() {
+            format!("unknown key `{key}`")
+        } else {
+            format!("unknown key `{key}` in `{path}`")
+        };
+        self.problems.push(Problem::new(span, message).help(help));
+    }
+
+    fn range(&mut self, schema: &Value, node: &Node, path: &str) {
+        let Content::Number(number) = &node.value else {
+            return;
+        };
+        let value = number.as_f64().unwrap_or(f64::NAN);
+        let limit = |name: &str| schema.get(name).and_then(Value::as_f64);
+        let format_max = match schema.get("format").and_then(Value::as_str) {
+            Some("uint32") => Some(f64::from(u32::MAX)),
+            Some("uint16") => Some(f64::from(u16::MAX)),
+            _ => None,
+        };
+        let max = limit("maximum").or(format_max);
+        let bound = match (limit("minimum"), limit("exclusiveMinimum"), max) {
+            (Some(min), ..) if value < min => format!("at least {min}"),
+            (_, Some(min), _) if value <= min => format!("more than {min}"),
+            (.., Some(max)) if value > max => format!("at most {max}"),
+            _ => return,
+        };
+        self.problems
+            .push(Problem::new(node.span, format!("`{path}` must be {bound}, not {number}")));
+    }
+
+    fn mismatch(&mut self, wanted: &str, node: &Node, path: &str, key: Span) {
+        let found = self.describe(node);
+        let span = match node.value {
+            Content::Null => key,
+            _ => self.first_line(node.span),
+        };
+        let message = match node.value {
+            Content::Null => format!("`{path}` has no value: it must be {wanted}"),
+            _ => format!("`{path}` must be {wanted}, not {found}"),
+        };
+        self.problems
+            .push(Problem::new(span, message).maybe_help(remedy(wanted, node, path)));
+    }
+
+    fn not_a_word(&mut self, words: &[&str], node: &Node, path: &str) {
+        let found = self.describe(node);
+        let wanted = alternatives(words.iter().copied());
+        let help = node.text().and_then(|text| did_you_mean(text, words.iter().copied()));
+        self.problems.push(
+            Problem::new(self.first_line(node.span), format!("`{path}` must be {wanted}, not {found}"))
+                .maybe_help(help),
+        );
+    }
+
+    fn is_word(&self, schema: &Value, node: &Node) -> bool {
+        let schema = resolve(self.root, schema);
+        let value = node.to_json();
+        schema.get("const") == Some(&value)
+            || schema
+                .get("enum")
+                .and_then(Value::as_array)
+                .is_some_and(|values| values.contains(&value))
+            || branches(schema).iter().any(|branch| self.is_word(branch, node))
+    }
+
+    /// Whether the kind of value, though not yet the value itself, is right.
+    fn accepts(&self, schema: &Value, node: &Node) -> bool {
+        let schema = resolve(self.root, schema);
+        if !branches(schema).is_empty() {
+            return branches(schema).iter().any(|branch| self.accepts(branch, node));
+        }
+        if schema.get("type").is_none() {
+            return true;
+        }
+        let is = |name| accepts_type(schema, name);
+        match &node.value {
+            Content::Null => is("null"),
+            Content::Bool(_) => is("boolean"),
+            Content::Number(number) => is("number") || is("integer") && !number.is_f64(),
+            Content::Unrepresentable => false,
+            Content::Text(_) => is("string"),
+            Content::List(_) => is("array"),
+            Content::Map(_) => is("object"),
+        }
+    }
+
+    fn wanted(&self, schema: &Value) -> String {
+        let schema = resolve(self.root, schema);
+        let names = [
+            ("string", "text"),
+            ("integer", "a whole number"),
+            ("number", "a number"),
+            ("boolean", "`true` or `false`"),
+            ("array", "a list"),
+            ("object", "a map"),
+        ];
+        let words: Vec<&str> = names
+            .iter()
+            .filter(|(name, _)| accepts_type(schema, name))
+            .map(|(_, words)| *words)
+            .collect();
+        words.join(" or ")
+    }
+
+    /// Numbers and booleans are taken as they are written where text is wanted.
+    fn become_text(&self, node: &mut Node) -> bool {
+        let is_scalar = matches!(
+            node.value,
+            Content::Bool(_) | Content::Number(_) | Content::Unrepresentable
+        );
+        if is_scalar {
+            node.value = Content::Text(self.sources.slice(node.span).to_owned());
+        }
+        is_scalar
+    }
+
+    fn describe(&self, node: &Node) -> String {
+        match &node.value {
+            Content::Null => "nothing".to_owned(),
+            Content::Bool(value) => format!("`{value}`"),
+            Content::Number(number) => format!("{number}"),
+            Content::Unrepresentable => format!("`{}`", shorten(self.sources.slice(node.span))),
+            Content::Text(text) => format!("the text `{}`", shorten(text)),
+            Content::List(_) => "a list".to_owned(),
+            Content::Map(_) => "a map".to_owned(),
+        }
+    }
+
+    /// The first line of a span, which is enough to find the place.
+    fn first_line(&self, span: Span) -> Span {
+        let (_, marked) = self.sources.line(span);
+        Span { end: span.start + marked.len(), ..span }
+    }
+}
+
+/// The text values of an enumeration, through all alternatives.
+fn words_of<'a>(root: &'a Value, schema: &'a Value) -> Vec<&'a str> {
+    let own = schema.get("enum").and_then(Value::as_array).into_iter().flatten();
+    let single = schema.get("const").into_iter();
+    let mut found: Vec<&str> = own.chain(single).filter_map(Value::as_str).collect();
+    for branch in branches(schema) {
+        found.extend(words_of(root, resolve(root, branch)));
+    }
+    found
+}
+
+fn accepts_type(schema: &Value, name: &str) -> bool {
+    match schema.get("type") {
+        Some(Value::String(only)) => only == name,
+        Some(Value::Array(names)) => names.iter().any(|one| one == name),
+        _ => false,
+    }
+}
+
+fn join(path: &str, key: &str) -> String {
+    if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") }
+}
+
+fn shorten(text: &str) -> String {
+    const LENGTH: usize = 60;
+    match text.char_indices().nth(LENGTH) {
+        Some((at, _)) => format!("{}...", &text[..at]),
+        None => text.to_owned(),
+    }
+}
+
+/// What to write for a missing key.
+fn example(path: &str) -> Option<String> {
+    let text = match path {
+        "experiment" => "give the experiment a name, as in `experiment: digits`",
+        "train" => "say what to train, as in `train: {plugin: ./my-plugin, function: train_model}`",
+        "train.plugin" => "name the plugin's `.so` or the folder of its crate, as in `plugin: ./my-plugin`",
+        _ => return None,
+    };
+    Some(text.to_owned())
+}
+
+/// The most likely way out of a value of the wrong kind.
+fn remedy(wanted: &str, node: &Node, path: &str) -> Option<String> {
+    let text = match &node.value {
+        Content::Text(text) => text.as_str(),
+        Content::Number(number) if wanted == "a whole number" => {
+            let value = number.as_f64()?;
+            let is_whole = value.fract() == 0.0 && value.abs() < 1e15;
+            return is_whole.then(|| format!("write it as `{value:.0}`"));
+        }
+        Content::Map(_) if wanted == "text" => {
+            return Some("put text that contains `: ` or begins with `{` in quotes".to_owned());
+        }
+        Content::Null if path == "experiment" || path.starts_with("train") => return example(path),
+        Content::Bool(false) if wanted.starts_with("a length of time") => {
+            return Some("leave the key out for no limit".to_owned());
+        }
+        _ => return None,
+    };
+    let lower = text.to_lowercase();
+    if text.contains("${env:") {
+        let variable = path.to_uppercase().replace('.', "__");
+        return Some(format!(
+            "`${{env:...}}` works in text; set this key with the variable `EXPLR_{variable}`"
+        ));
+    }
+    match (wanted, lower.as_str()) {
+        ("`true` or `false`", "on" | "yes" | "y" | "1") => Some("write `true`".to_owned()),
+        ("`true` or `false`", "off" | "no" | "n" | "0") => Some("write `false`".to_owned()),
+        ("a whole number" | "a number", _) => {
+            let bare = text.replace(['_', ','], "");
+            bare.parse::<f64>()
+                .is_ok()
+                .then(|| format!("write it without quotes and separators: `{bare}`"))
+        }
+        _ if wanted.starts_with("`auto`") => match lower.as_str() {
+            "gpu" => Some("did you mean `cuda`?".to_owned()),
+            _ => did_you_mean(text, ["auto", "cpu", "cuda"]),
+        },
+        _ if wanted.starts_with("a length of time") => match lower.as_str() {
+            "none" | "never" | "off" | "inf" | "infinite" | "unlimited" => {
+                Some("leave the key out for no limit".to_owned())
+            }
+            _ => None,
+        },
+        ("a list", _) => Some(format!("write it as `[{text}]`")),
+        _ => None,
+    }
+}

@@ -1,0 +1,394 @@
+use super::interpolate::{self, InterpolateError};
+use super::node::{Content, Entry, Node};
+use super::overrides::RESERVED;
+use super::problem::Problem;
+use super::source::{Sources, Span};
+use super::suggest::{did_you_mean, nearest};
+use super::Seconds;
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// What a schema can't say: rules of names, of paths and of keys that depend
+/// on each other. They look at each value that has the right type, whatever is
+/// wrong elsewhere.
+pub(super) struct Rules<'a> {
+    pub(super) tree: &'a Node,
+    pub(super) dir: &'a Path,
+    pub(super) env: &'a BTreeMap<String, String>,
+    pub(super) sources: &'a Sources,
+    pub(super) problems: &'a mut Vec<Problem>,
+}
+
+/// MLflow's limit for the names of params, metrics and tags.
+const MAX_NAME: usize = 250;
+/// Longer waits are no limits, and overflow the clock.
+const MAX_SECONDS: f64 = 10.0 * 365.0 * 86400.0;
+
+impl Rules<'_> {
+    pub(super) fn check(mut self) {
+        self.references();
+        self.experiment();
+        self.names();
+        self.plugin();
+        self.function();
+        self.folders();
+        self.resources();
+        self.durations();
+        self.worker();
+        self.mlflow();
+    }
+
+    fn push(&mut self, span: Span, message: impl Into<String>, help: impl Into<String>) {
+        self.problems.push(Problem::new(span, message).help(help));
+    }
+
+    /// A text with its references resolved; undefined ones are reported once,
+    /// by [`Self::references`].
+    fn text(&self, path: &[&str]) -> Option<(String, Span)> {
+        let node = &self.tree.at(path)?.value;
+        let resolved = interpolate::text_with(node.text()?, &|name| self.env.get(name).cloned());
+        Some((resolved.ok()?, node.span))
+    }
+
+    fn references(&mut self) {
+        let mut found = Vec::new();
+        self.tree.for_each_text(&mut |text, span| {
+            if let Err(error) = interpolate::text_with(text, &|name| self.env.get(name).cloned()) {
+                found.push((error, span));
+            }
+        });
+        for (error, span) in found {
+            let help = match &error {
+                InterpolateError::Undefined(name) => {
+                    let near = nearest(name, self.env.keys().map(String::as_str));
+                    match near {
+                        Some(near) => format!("did you mean `${{env:{near}}}`?"),
+                        None => format!("set it, as in `export {name}=...`"),
+                    }
+                }
+                _ => "write `${env:NAME}`, or `$${env:` for the text itself".to_owned(),
+            };
+            let needle = match &error {
+                InterpolateError::Undefined(name) => format!("${{env:{name}}}"),
+                _ => "${env:".to_owned(),
+            };
+            let part = self.sources.slice(span).find(&needle);
+            let span = part.map_or(span, |at| span.part(at, needle.len()));
+            self.push(span, error.to_string(), help);
+        }
+    }
+
+    fn experiment(&mut self) {
+        let Some((name, span)) = self.text(&["experiment"]) else {
+            return;
+        };
+        if name.trim().is_empty() {
+            self.push(span, "`experiment` is empty", "give the experiment a name, as in `experiment: digits`");
+        } else if let Some(wrong) = name.chars().find(|c| matches!(c, '/' | ':') || c.is_control()) {
+            let wrong = wrong.escape_debug();
+            self.push(
+                span,
+                format!("the name of an experiment can't contain `{wrong}`"),
+                "use letters, digits, spaces, `-`, `_` and `.`",
+            );
+        } else if name.chars().count() > 500 {
+            let length = name.chars().count();
+            self.push(
+                span,
+                format!("the name of the experiment has {length} characters, and 500 are the most that MLflow takes"),
+                "give it a short name, and the rest as `description`",
+            );
+        }
+    }
+
+    /// Names of hyperparameters and tags become names of MLflow's.
+    fn names(&mut self) {
+        for section in ["hyperparameters", "tags"] {
+            if let Some(entry) = self.tree.entry(section) {
+                let mut found = Vec::new();
+                names_below(&entry.value, "", &mut found);
+                for (name, span) in found {
+                    if let Some(problem) = bad_name(&name) {
+                        self.push(
+                            span,
+                            format!("`{name}` is no name for one of the `{section}`: {problem}"),
+                            "use letters, digits, spaces and `_ - . / :`, at most 250 of them",
+                        );
+                    }
+                }
+            }
+        }
+    }
+
+    fn plugin(&mut self) {
+        let Some((text, span)) = self.text(&["train", "plugin"]) else {
+            return;
+        };
+        if text.trim().is_empty() {
+            return self.push(
+                span,
+                "`train.plugin` is empty",
+                "name the plugin's `.so` or the folder of its crate, as in `plugin: ./my-plugin`",
+            );
+        }
+        let path = super::locate(self.dir, Path::new(&text));
+        let shown = path.display();
+        if path.is_dir() {
+            if !path.join("Cargo.toml").is_file() {
+                self.push(
+                    span,
+                    format!("the folder `{shown}` is no plugin crate: it has no `Cargo.toml`"),
+                    "name the folder of a plugin crate or a built `.so`; `explr init` makes a new one",
+                );
+            }
+        } else if path.exists() {
+            if !path.extension().is_some_and(|extension| extension == "so") {
+                self.push(
+                    span,
+                    format!("`{shown}` is no plugin: neither a `.so` file nor the folder of a crate"),
+                    "name the folder that holds its `Cargo.toml`, and explr builds it",
+                );
+            }
+        } else {
+            let help = neighbour(&path, |near| near.is_dir() || near.extension().is_some_and(|e| e == "so"))
+                .map_or_else(
+                    || "paths are relative to the folder of the configuration file".to_owned(),
+                    |near| {
+                        let near = Path::new(&text).with_file_name(near);
+                        format!("did you mean `{}`?", near.display())
+                    },
+                );
+            self.push(span, format!("there is no plugin at `{shown}`"), help);
+        }
+    }
+
+    fn function(&mut self) {
+        let Some((name, span)) = self.text(&["train", "function"]) else {
+            return;
+        };
+        let mut chars = name.chars();
+        let is_name = chars.next().is_some_and(|c| c.is_alphabetic() || c == '_')
+            && chars.all(|c| c.is_alphanumeric() || c == '_');
+        if !is_name {
+            self.push(
+                span,
+                format!("`{name}` can't be the name of a function"),
+                "write the name that the plugin exports, as in `function: train_model`",
+            );
+        }
+    }
+
+    fn folders(&mut self) {
+        for path in [&["store"][..], &["checkpoint_dir"], &["mlflow", "artifact_root"]] {
+            let key = path.join(".");
+            let Some((text, span)) = self.text(path) else {
+                continue;
+            };
+            let folder = super::locate(self.dir, Path::new(&text));
+            if text.trim().is_empty() {
+                self.push(span, format!("`{key}` is empty"), "name a folder, or leave the key out");
+            } else if folder.is_file() {
+                let shown = folder.display();
+                self.push(span, format!("`{key}` is the file `{shown}`"), "name a folder; it is made when it isn't there");
+            }
+        }
+    }
+
+    fn resources(&mut self) {
+        let device = self.tree.entry("device").and_then(|entry| entry.value.text());
+        let gpus = self.tree.at(&["resources", "gpus"]).map(|entry| &entry.value);
+        let Some(gpus) = gpus else {
+            return;
+        };
+        let wanted = match &gpus.value {
+            Content::Number(number) => number.as_u64(),
+            _ => None,
+        };
+        match (device, wanted) {
+            (Some(device), Some(0)) if device.starts_with("cuda") => {
+                let message = format!("`resources.gpus` is 0, but `device` is `{device}`");
+                self.push(gpus.span, message, "leave `resources.gpus` out, or write `device: cpu`");
+            }
+            (Some("cpu"), Some(1..)) => {
+                let message = "`resources.gpus` asks for a GPU, but `device` is `cpu`";
+                self.push(gpus.span, message, "leave `resources.gpus` out, or write `device: cuda`");
+            }
+            _ => {}
+        }
+    }
+
+    fn durations(&mut self) {
+        let positive: [&[&str]; 4] = [
+            &["worker", "timeout"],
+            &["worker", "heartbeat_timeout"],
+            &["worker", "progress_timeout"],
+            &["mlflow", "system_metrics_interval"],
+        ];
+        let any: [&[&str]; 2] = [&["worker", "grace"], &["mlflow", "sync_timeout"]];
+        for (path, may_be_zero) in positive.iter().map(|p| (p, false)).chain(any.iter().map(|p| (p, true))) {
+            let Some(entry) = self.tree.at(path) else {
+                continue;
+            };
+            let Ok(seconds) = Seconds::deserialize(&entry.value.to_json()) else {
+                continue;
+            };
+            let (seconds, span, key) = (seconds.0.as_secs_f64(), entry.value.span, path.join("."));
+            if seconds == 0.0 && !may_be_zero {
+                self.push(span, format!("`{key}` must be more than 0"), match path {
+                    ["worker", "timeout" | "progress_timeout"] => "leave the key out for no limit",
+                    _ => "leave the key out for the default",
+                });
+            } else if seconds > MAX_SECONDS {
+                self.push(span, format!("`{key}` is more than ten years"), "leave the key out for the default");
+            }
+        }
+    }
+
+    fn worker(&mut self) {
+        let Some(worker) = self.tree.entry("worker").map(|entry| &entry.value) else {
+            return;
+        };
+        for entry in worker.entry("env").map(|env| env.value.entries()).unwrap_or_default() {
+            self.variable(entry);
+        }
+        let retries = worker.entry("retries").map(|entry| &entry.value);
+        let classes = worker.entry("retry_on").map(|entry| &entry.value.value);
+        if let (Some(retries), Some(Content::List(classes))) = (retries, classes)
+            && let Content::Number(number) = &retries.value
+            && number.as_u64() > Some(0)
+            && classes.is_empty()
+        {
+            let message = format!("`worker.retries` is {number}, but `worker.retry_on` is empty");
+            self.push(retries.span, message, "name the failures to repeat, as in `retry_on: [signal, abort]`");
+        }
+    }
+
+    fn variable(&mut self, entry: &Entry) {
+        let name = &entry.key;
+        let span = entry.key_span;
+        if name.is_empty() || name.contains(['=', '\0']) {
+            self.push(
+                span,
+                format!("`{name}` can't be the name of an environment variable"),
+                "write `NAME: value`",
+            );
+        } else if RESERVED.contains(&name.as_str()) {
+            self.push(span, format!("the worker's variable `{name}` is set by explr"), "choose another name");
+        } else if let Some(text) = entry.value.text()
+            && text.contains('\0')
+        {
+            let message = format!("the value of the variable `{name}` contains a NUL byte");
+            self.push(entry.value.span, message, "no environment variable can hold one");
+        }
+    }
+
+    fn mlflow(&mut self) {
+        let Some(mlflow) = self.tree.entry("mlflow").map(|entry| &entry.value) else {
+            return;
+        };
+        let is = |key: &str, wanted: bool| {
+            mlflow
+                .entry(key)
+                .is_some_and(|entry| matches!(entry.value.value, Content::Bool(value) if value == wanted))
+        };
+        if is("enabled", false) && is("required", true)
+            && let Some(entry) = mlflow.entry("required")
+        {
+            self.push(
+                entry.key_span,
+                "`mlflow.required` is true, but `mlflow.enabled` is false",
+                "remove one of them",
+            );
+        }
+        self.tracking_uri();
+    }
+
+    fn tracking_uri(&mut self) {
+        const SCHEMES: [&str; 7] = ["http", "https", "file", "sqlite", "postgresql", "mysql", "mssql"];
+        let Some((uri, span)) = self.text(&["mlflow", "tracking_uri"]) else {
+            return;
+        };
+        let uri = uri.trim();
+        let example = "as in `http://localhost:5000`, or `file:` for the journal alone";
+        if uri.is_empty() {
+            return self.push(span, "`mlflow.tracking_uri` is empty", format!("{example}; leave the key out for a server of explr's own"));
+        }
+        let Some((scheme, rest)) = uri.split_once(':').filter(|(scheme, _)| {
+            scheme.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.'))
+        }) else {
+            return self.push(span, "`mlflow.tracking_uri` is no address", example);
+        };
+        // `mysql+pymysql://` names the driver as well.
+        let base = scheme.split('+').next().unwrap_or(scheme).to_ascii_lowercase();
+        if !SCHEMES.contains(&base.as_str()) {
+            let port = rest.split('/').next().unwrap_or_default();
+            let help = if !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit()) {
+                format!("did you mean `http://{uri}`?")
+            } else {
+                did_you_mean(&base, SCHEMES)
+                    .unwrap_or_else(|| format!("write an address, {example}"))
+            };
+            return self.push(span, format!("`{scheme}:` is no kind of tracking address that explr knows"), help);
+        }
+        if base.starts_with("http") {
+            let host = rest.trim_start_matches('/').split(['/', '?', '#']).next().unwrap_or_default();
+            let host = host.rsplit('@').next().unwrap_or_default();
+            if !rest.starts_with("//") || host.is_empty() || host.starts_with(':') || host.contains(char::is_whitespace) {
+                self.push(span, "`mlflow.tracking_uri` names no host", example);
+            } else if let Some((_, port)) = host.rsplit_once(':').filter(|(_, port)| !port.contains(']'))
+                && !port.is_empty()
+                && port.parse::<u16>().map_or(true, |port| port == 0)
+            {
+                self.push(span, format!("`{port}` is no port: ports are 1 to 65535"), example);
+            }
+        }
+    }
+}
+
+/// The dotted names of everything in a map, as MLflow will see them.
+fn names_below(node: &Node, prefix: &str, found: &mut Vec<(String, Span)>) {
+    for entry in node.entries() {
+        let name = if prefix.is_empty() { entry.key.clone() } else { format!("{prefix}.{}", entry.key) };
+        names_below(&entry.value, &name, found);
+        found.push((name, entry.key_span));
+    }
+}
+
+fn bad_name(name: &str) -> Option<String> {
+    let last = name.rsplit('.').next().unwrap_or_default();
+    if name.is_empty() || (last.is_empty() && name.ends_with('.') && name.len() > 1) {
+        return Some("it is empty".to_owned());
+    }
+    if name.chars().count() > MAX_NAME {
+        return Some(format!("it has more than {MAX_NAME} characters"));
+    }
+    if let Some(wrong) = name
+        .chars()
+        .find(|c| !(c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | ' ' | ':' | '/')))
+    {
+        return Some(format!("MLflow takes no `{}` in names", wrong.escape_debug()));
+    }
+    let is_path = name.starts_with('/')
+        || name.ends_with('/')
+        || name.split('/').any(|part| matches!(part, "" | "." | ".."));
+    is_path.then(|| "MLflow would read it as a path".to_owned())
+}
+
+/// The file beside a missing one that was most likely meant.
+pub(super) fn neighbour(path: &Path, fits: impl Fn(&Path) -> bool) -> Option<PathBuf> {
+    let folder = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    let names: Vec<String> = std::fs::read_dir(folder)
+        .ok()?
+        .take(1000)
+        .filter_map(|entry| {
+            let entry = entry.ok()?;
+            fits(&entry.path()).then(|| entry.file_name().into_string().ok())?
+        })
+        .collect();
+    let wanted = path.file_name()?.to_str()?;
+    nearest(wanted, names.iter().map(String::as_str)).map(PathBuf::from)
+}
