@@ -89,10 +89,10 @@ mod tests {
 
     #[test]
     fn what_is_not_found_is_explained() {
-        insta::assert_snapshot!(picked("01932f6e"), @"");
-        insta::assert_snapshot!(picked("5c6d7e8e"), @"");
-        insta::assert_snapshot!(picked("zzz"), @"");
-        insta::assert_snapshot!(picked("../.."), @"");
-        insta::assert_snapshot!(pick("last", &[], Path::new("/s")).unwrap_err(), @"");
+        insta::assert_snapshot!(picked("01932f6e"), @"`01932f6e` could be any of 01932f6e-8a4b-7c1d-9e2f-3a4b5c6d7e8f, 01932f6e-8a4b-7c1e-9e2f-3a4b9c6d7e8f: give more characters");
+        insta::assert_snapshot!(picked("5c6d7e8e"), @"no run `5c6d7e8e` in /s/.explr: did you mean 5c6d7e8f?");
+        insta::assert_snapshot!(picked("zzz"), @"no run `zzz` in /s/.explr: the nearest are 456789ab, 9c6d7e8f, 5c6d7e8f (`explr runs list` shows all)");
+        insta::assert_snapshot!(picked("../.."), @"no run `../..` in /s/.explr: the nearest are 456789ab, 9c6d7e8f, 5c6d7e8f (`explr runs list` shows all)");
+        insta::assert_snapshot!(pick("last", &[], Path::new("/s")).unwrap_err(), @"no run `last` in /s: it has no runs yet");
     }
 }

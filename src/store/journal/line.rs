@@ -131,3 +131,123 @@ fn float(bytes: &[u8]) -> Option<f64> {
     let value: f64 = std::str::from_utf8(bytes).ok()?.parse().ok()?;
     value.is_finite().then_some(value)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn record(seq: u64, ts: u64, key: &str, value: f64, step: i64) -> Record {
+        let event = Event::Metric {
+            key: key.to_owned(),
+            value,
+            step,
+        };
+        Record { seq, ts, event }
+    }
+
+    /// Bit patterns, so that NaN, infinities, -0 and subnormals come up too.
+    fn any_float() -> impl Strategy<Value = f64> {
+        prop_oneof![
+            any::<u64>().prop_map(f64::from_bits),
+            any::<f32>().prop_map(f64::from),
+            any::<i32>().prop_map(f64::from),
+            proptest::sample::select(vec![
+                f64::NAN,
+                f64::INFINITY,
+                f64::NEG_INFINITY,
+                -0.0,
+                0.0,
+                f64::MIN_POSITIVE,
+                f64::MAX,
+                f64::MIN,
+                5e-324,
+                1e16,
+                1e-7,
+            ]),
+        ]
+    }
+
+    fn any_key() -> impl Strategy<Value = String> {
+        prop_oneof![
+            any::<String>(),
+            "[a-z/_]{1,20}",
+            "[\\x00-\\x7f]{0,20}",
+            "[\"\\\\é😀\n]{0,8}"
+        ]
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(4000))]
+
+        #[test]
+        fn the_fast_writer_writes_what_serde_writes(
+            seq: u64, ts: u64, key in any_key(), value in any_float(), step: i64,
+        ) {
+            let mut fast = Vec::new();
+            write_metric(&mut fast, seq, ts, &key, value, step).unwrap();
+            let mut slow = Vec::new();
+            write_record(&mut slow, &record(seq, ts, &key, value, step)).unwrap();
+            prop_assert_eq!(String::from_utf8(fast).unwrap(), String::from_utf8(slow).unwrap());
+        }
+
+        #[test]
+        fn a_metric_reads_back_to_the_bit(
+            seq: u64, ts: u64, key in any_key(), value in any_float(), step: i64,
+        ) {
+            let mut line = Vec::new();
+            write_metric(&mut line, seq, ts, &key, value, step).unwrap();
+            let back = parse(&line[..line.len() - 1]).unwrap();
+            let Event::Metric { key: read_key, value: read, step: read_step } = back.event else {
+                return Err(TestCaseError::fail("not a metric"));
+            };
+            prop_assert_eq!((back.seq, back.ts, read_key, read_step), (seq, ts, key, step));
+            prop_assert!(read.to_bits() == value.to_bits() || read.is_nan() && value.is_nan());
+        }
+
+        #[test]
+        fn the_fast_reader_never_disagrees_with_serde(
+            value in "-?[0-9.e+-]{0,8}", step in "-?[0-9]{0,20}", seq in "[0-9]{0,20}",
+            flip in any::<(u16, u8)>(),
+        ) {
+            let text = format!(
+                r#"{{"seq":{seq},"ts":1,"type":"metric","key":"a","value":{value},"step":{step}}}"#
+            );
+            let mut line = text.into_bytes();
+            let at = usize::from(flip.0) % (4 * line.len());
+            if let Some(byte) = line.get_mut(at) {
+                *byte = flip.1;
+            }
+            if let Some(fast) = parse_metric(&line) {
+                let slow: Record = serde_json::from_slice(&line).unwrap();
+                prop_assert_eq!(fast, slow);
+            }
+        }
+    }
+
+    #[test]
+    fn the_fast_reader_takes_the_lines_that_the_fast_writer_writes() {
+        for (value, step) in [
+            (0.5, 3),
+            (-0.0, -1),
+            (1e-300, i64::from(i32::MAX)),
+            (3.0, 0),
+        ] {
+            let mut line = Vec::new();
+            write_metric(&mut line, 7, 1_732_412_345_678, "val/loss é", value, step).unwrap();
+            assert!(parse_metric(&line[..line.len() - 1]).is_some(), "{value}");
+        }
+    }
+
+    #[test]
+    fn damage_is_explained() {
+        let of = |line: &[u8]| parse(line).unwrap_err();
+        insta::assert_snapshot!(of(b""), @"the line is empty");
+        insta::assert_snapshot!(of(b"\0\0\0"), @"there are NUL bytes, as a power cut leaves them");
+        insta::assert_snapshot!(of(b"{\"seq\":\xff"), @"there are bytes that are not UTF-8");
+        insta::assert_snapshot!(of(b"{\"seq\":1,\"ts\":2,\"type\":\"metr"), @"EOF while parsing a string at column 28");
+        insta::assert_snapshot!(of(b"{\"seq\":1,\"ts\":2,\"type\":\"meltric\"}"), @"unknown variant `meltric`, expected one of `state`, `metric`, `param`, `tag`, `artifact`, `dataset`, `checkpoint`, `report`, `log`, `result`, `resumed` at column 33");
+        insta::assert_snapshot!(of(b"{\"seq\":1,\"ts\":2,\"type\":\"metric\",\"key\":\"a\"}"), @"missing field `value` at column 42");
+        insta::assert_snapshot!(of(b"[]"), @"invalid type: sequence, expected struct Record at column 0");
+    }
+}

@@ -23,3 +23,6 @@ pub(super) use line::{parse, write_record};
 /// Longest line, newline excluded. A longer one is damage when read and is
 /// refused when written.
 pub const MAX_LINE: usize = 16 << 20;
+
+#[cfg(test)]
+mod faults;

@@ -222,3 +222,149 @@ pub(crate) fn count_lines(file: &File, end: u64) -> io::Result<u64> {
     }
     Ok(lines)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::journal::Writer;
+    use std::fs::{self, OpenOptions};
+    use std::io::Write;
+
+    fn line(seq: u64) -> String {
+        format!(
+            "{{\"seq\":{seq},\"ts\":1,\"type\":\"metric\",\"key\":\"a\",\"value\":1.5,\"step\":0}}\n"
+        )
+    }
+
+    fn file(text: impl AsRef<[u8]>) -> (tempfile::TempDir, PathBuf) {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("events.jsonl");
+        fs::write(&path, text).unwrap();
+        (dir, path)
+    }
+
+    fn seqs(reader: &mut Reader) -> Vec<u64> {
+        reader
+            .by_ref()
+            .map(|entry| entry.unwrap().record.seq)
+            .collect()
+    }
+
+    fn damage(path: &Path, offset: u64) -> (usize, u64, String) {
+        let mut reader = Reader::open(path, offset).unwrap();
+        let mut good = 0;
+        loop {
+            match reader.next() {
+                Some(Ok(_)) => good += 1,
+                Some(Err(StoreError::Damaged { line, why, .. })) => {
+                    assert!(reader.next().is_none(), "damage is told once");
+                    return (good, line, why);
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn a_torn_last_line_is_not_there_until_it_is_whole() {
+        let text = line(0) + &line(1);
+        for cut in 0..=text.len() {
+            let (_dir, path) = file(&text.as_bytes()[..cut]);
+            let mut reader = Reader::open(&path, 0).unwrap();
+            let whole = text[..cut].matches('\n').count() as u64;
+            assert_eq!(seqs(&mut reader), (0..whole).collect::<Vec<_>>());
+            let mut append = OpenOptions::new().append(true).open(&path).unwrap();
+            append.write_all(&text.as_bytes()[cut..]).unwrap();
+            assert_eq!(seqs(&mut reader), (whole..2).collect::<Vec<_>>(), "{cut}");
+        }
+    }
+
+    #[test]
+    fn a_torn_line_may_be_replaced_while_a_reader_waits() {
+        let (_dir, path) = file(line(0) + "{\"seq\":1,\"ts\":9999,\"type\":\"log");
+        let mut reader = Reader::open(&path, 0).unwrap();
+        assert_eq!(seqs(&mut reader), [0]);
+        Writer::open(&path)
+            .unwrap()
+            .append_metrics([("b", 2.0)], 1)
+            .unwrap();
+        assert_eq!(seqs(&mut reader), [1]);
+    }
+
+    #[test]
+    fn reading_goes_on_at_any_offset() {
+        let text: String = (0..5000).map(line).collect();
+        let (_dir, path) = file(text);
+        let entries: Vec<_> = Reader::open(&path, 0)
+            .unwrap()
+            .map(Result::unwrap)
+            .collect();
+        for at in [0, 1, 77, 4998, 4999] {
+            let mut reader = Reader::open(&path, entries[at].end_offset).unwrap();
+            assert_eq!(seqs(&mut reader), (at as u64 + 1..5000).collect::<Vec<_>>());
+        }
+    }
+
+    #[test]
+    fn damage_in_the_middle_has_a_line_number() {
+        for bad in ["garbage\n", "\n", "{}\n", "\0\0\0\n", &line(7), &line(1)] {
+            let (_dir, path) = file(line(0) + &line(1) + bad + &line(3));
+            assert_eq!(damage(&path, 0).1, 3, "{bad:?}");
+            assert_eq!(damage(&path, 0).0, 2, "{bad:?}");
+        }
+        let (_dir, path) = file(line(0) + &line(1) + "garbage\n" + &line(3));
+        assert_eq!(damage(&path, (line(0) + &line(1)).len() as u64).1, 3);
+    }
+
+    #[test]
+    fn a_line_without_end_is_damage_in_bounded_memory() {
+        let (_dir, path) = file(line(0));
+        let sparse = OpenOptions::new().write(true).open(&path).unwrap();
+        sparse.set_len(1 << 30).unwrap();
+        let (good, at, why) = damage(&path, 0);
+        assert_eq!((good, at), (1, 2));
+        assert!(why.contains("longer"), "{why}");
+    }
+
+    #[test]
+    fn a_journal_that_shrank_is_damage_and_not_an_end() {
+        let (_dir, path) = file(line(0) + &line(1));
+        let mut reader = Reader::open(&path, 0).unwrap();
+        assert_eq!(seqs(&mut reader), [0, 1]);
+        OpenOptions::new()
+            .write(true)
+            .open(&path)
+            .unwrap()
+            .set_len(10)
+            .unwrap();
+        assert!(matches!(
+            reader.next(),
+            Some(Err(StoreError::Damaged { line: 3, .. }))
+        ));
+    }
+
+    #[test]
+    fn a_cursor_finds_its_place_again_after_a_repair() {
+        let (_dir, path) = file((0..10).map(line).collect::<String>());
+        let end = line(0).len() as u64 * 4;
+        let mut reader = Reader::resume(&path, end, 4).unwrap();
+        assert_eq!(seqs(&mut reader), [4, 5, 6, 7, 8, 9]);
+        // A longer first line shifts everything behind it.
+        let longer = line(0).replace("\"key\":\"a\"", "\"key\":\"a longer name\"");
+        fs::write(&path, longer + &(1..10).map(line).collect::<String>()).unwrap();
+        let mut reader = Reader::resume(&path, end, 4).unwrap();
+        assert_eq!(seqs(&mut reader), [4, 5, 6, 7, 8, 9]);
+        let mut reader = Reader::resume(&path, 1 << 40, 10).unwrap();
+        assert_eq!(seqs(&mut reader), [0; 0]);
+    }
+
+    #[test]
+    fn a_long_line_is_read_and_its_memory_given_back() {
+        let long = line(1).replace("\"a\"", &format!("\"{}\"", "k".repeat(MAX_LINE / 2)));
+        let rest: String = (2..20_000).map(line).collect();
+        let (_dir, path) = file(line(0) + &long + &rest);
+        let mut reader = Reader::open(&path, 0).unwrap();
+        assert_eq!(seqs(&mut reader).len(), 20_000);
+        assert!(reader.buffer.len() <= 4 * CHUNK, "{}", reader.buffer.len());
+    }
+}

@@ -55,7 +55,7 @@ impl Writer {
         Ok(Self::new(Box::new(file), path, records, tail.end))
     }
 
-    fn new(file: Box<dyn AppendFile>, path: &Path, records: u64, end: u64) -> Self {
+    pub(super) fn new(file: Box<dyn AppendFile>, path: &Path, records: u64, end: u64) -> Self {
         Self {
             file,
             path: path.to_owned(),
@@ -228,5 +228,176 @@ fn save_torn(file: &File, path: &Path, range: std::ops::Range<u64>) {
         });
     if copied.is_err() {
         let _ = std::fs::remove_file(&target);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::journal::Reader;
+    use explr_protocol::{LogLevel, RunState};
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt;
+
+    fn log(message: &str) -> Event {
+        Event::Log {
+            level: LogLevel::Info,
+            message: message.to_owned(),
+        }
+    }
+
+    fn torn_files(dir: &Path) -> Vec<PathBuf> {
+        let mut files: Vec<_> = fs::read_dir(dir)
+            .unwrap()
+            .map(|e| e.unwrap().path())
+            .collect();
+        files.retain(|path| path.display().to_string().contains(".torn-"));
+        files
+    }
+
+    #[test]
+    fn a_reopened_journal_goes_on_where_it_ended() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("events.jsonl");
+        for first in [0, 3, 6] {
+            let mut writer = Writer::open(&path).unwrap();
+            assert_eq!(writer.len(), first);
+            assert_eq!(
+                writer.append_metrics([("a", 1.0), ("b", 2.0)], 0).unwrap(),
+                first
+            );
+            assert_eq!(writer.append(&log("hello")).unwrap(), first + 2);
+        }
+        assert_eq!(Reader::open(&path, 0).unwrap().count(), 9);
+        assert_eq!(
+            fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+            0o600
+        );
+    }
+
+    #[test]
+    fn a_torn_last_line_is_set_aside_by_the_next_writer() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("events.jsonl");
+        Writer::open(&path).unwrap().append(&log("whole")).unwrap();
+        let whole = fs::read(&path).unwrap();
+        for torn in [&b"{\"seq\":1,\"ts\":17"[..], &[0; 20_000], b"\xff"] {
+            fs::write(&path, [&whole, torn].concat()).unwrap();
+            let writer = Writer::open(&path).unwrap();
+            assert_eq!(writer.len(), 1);
+            assert_eq!(fs::read(&path).unwrap(), whole);
+            let saved = torn_files(dir.path());
+            assert_eq!(saved.len(), 1);
+            assert_eq!(fs::read(&saved[0]).unwrap(), torn);
+            fs::remove_file(&saved[0]).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_journal_that_is_only_a_torn_line_begins_anew() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("events.jsonl");
+        fs::write(&path, "{\"se").unwrap();
+        assert_eq!(
+            Writer::open(&path).unwrap().append(&log("first")).unwrap(),
+            0
+        );
+        assert_eq!(Reader::open(&path, 0).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_damaged_last_line_is_refused_with_its_number() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("events.jsonl");
+        Writer::open(&path).unwrap().append(&log("whole")).unwrap();
+        let text = fs::read_to_string(&path).unwrap();
+        fs::write(&path, format!("{text}{text}garbage\n")).unwrap();
+        let error = Writer::open(&path).unwrap_err();
+        assert!(
+            matches!(error, StoreError::Damaged { line: 3, .. }),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn a_journal_has_one_writer_at_a_time() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("events.jsonl");
+        let first = Writer::open(&path).unwrap();
+        let second = Writer::open_within(&path, Duration::ZERO);
+        assert!(matches!(second, Err(StoreError::JournalBusy { .. })));
+        let waiting = std::thread::spawn(move || Writer::open(&path));
+        drop(first);
+        waiting.join().unwrap().unwrap();
+    }
+
+    #[test]
+    fn what_could_not_be_read_back_is_refused_and_costs_no_number() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("events.jsonl");
+        let mut writer = Writer::open(&path).unwrap();
+        let deep = (0..200).fold(serde_json::Value::Null, |inner, _| {
+            serde_json::json!([inner])
+        });
+        let too_deep = Event::Param {
+            key: "deep".to_owned(),
+            value: deep,
+        };
+        let too_long = log(&"x".repeat(MAX_LINE));
+        for event in [too_deep, too_long] {
+            let error = writer.append(&event).unwrap_err();
+            assert!(matches!(error, StoreError::BadRecord { .. }), "{error}");
+        }
+        let key = "k".repeat(MAX_LINE);
+        assert!(writer.append_metrics([(key.as_str(), 0.0)], 0).is_err());
+        assert_eq!(writer.append(&log(&"x".repeat(MAX_LINE / 2))).unwrap(), 0);
+        assert_eq!(
+            Reader::open(&path, 0).unwrap().map(Result::unwrap).count(),
+            1
+        );
+    }
+
+    #[test]
+    fn a_clock_that_jumps_changes_no_order() {
+        use std::sync::atomic::{AtomicU64, Ordering};
+        static NOW: AtomicU64 = AtomicU64::new(5_000_000);
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("events.jsonl");
+        let mut writer = Writer::open(&path).unwrap();
+        // An hour back with every record.
+        writer.clock = || NOW.fetch_sub(1_000_000, Ordering::Relaxed);
+        for (attempt, state) in [RunState::Running, RunState::Completed]
+            .into_iter()
+            .enumerate()
+        {
+            let attempt = u32::try_from(attempt).unwrap();
+            writer
+                .append(&Event::State {
+                    state,
+                    attempt,
+                    failure: None,
+                })
+                .unwrap();
+        }
+        let mut summary = crate::store::RunSummary::default();
+        for entry in Reader::open(&path, 0).unwrap() {
+            summary.add(&entry.unwrap());
+        }
+        assert_eq!(
+            (summary.state, summary.duration_ms(0)),
+            (RunState::Completed, 0)
+        );
+    }
+
+    #[test]
+    fn a_link_in_place_of_a_journal_is_not_followed() {
+        let dir = tempfile::tempdir().unwrap();
+        let victim = dir.path().join("victim");
+        fs::write(&victim, "precious").unwrap();
+        let path = dir.path().join("events.jsonl");
+        std::os::unix::fs::symlink(&victim, &path).unwrap();
+        assert!(Writer::open(&path).is_err());
+        assert!(Reader::open(&path, 0).is_err());
+        assert_eq!(fs::read_to_string(&victim).unwrap(), "precious");
     }
 }
