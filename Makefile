@@ -1,0 +1,59 @@
+# Every target does its own set-up, so that `make run` and `make test` work on
+# a machine with nothing but Rust and Python. `make` alone lists the targets.
+
+# Options for every cargo command, such as LOCKED=--locked.
+LOCKED ?=
+# Arguments of `make run`, such as ARGS="hyperparameters.epochs=2".
+ARGS ?=
+# Kills of `make soak`.
+ROUNDS ?= 100
+CONFIG ?= configs/digits.yaml
+
+# The test binaries of crates that use tch find libtorch here.
+CRATES := $(patsubst %/Cargo.toml,%,$(wildcard examples/*/Cargo.toml))
+
+.PHONY: help setup build run test lint soak bench docs install clean lock
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: ## Make .venv (torch, mlflow) and .libtorch; over in a moment when done before
+	@scripts/setup
+
+build: ## Build target/release/explr
+	cargo build $(LOCKED) --release -p explr
+
+run: setup build ## Train the example: explr run configs/digits.yaml
+	target/release/explr run $(CONFIG) $(ARGS)
+
+test: setup ## Run every test: protocol, explr, SDK, examples
+	cargo test $(LOCKED) -p explr-protocol
+	cargo test $(LOCKED) -p explr
+	cargo test $(LOCKED) -p explr-sdk
+	@set -e; for crate in $(CRATES); do \
+		echo "cargo test --manifest-path $$crate/Cargo.toml"; \
+		cargo test $(LOCKED) --manifest-path $$crate/Cargo.toml; \
+	done
+
+lint: setup ## Check format, clippy, docs, dependencies, shell scripts
+	@LOCKED="$(LOCKED)" scripts/lint
+
+soak: setup ## Kill worker, explr and MLflow at random, ROUNDS=100 times, and compare
+	ROUNDS=$(ROUNDS) cargo test $(LOCKED) -p explr --release --test soak -- --ignored --nocapture
+
+bench: setup build ## Measure start-up beside `import torch`
+	cargo bench $(LOCKED) -p explr --bench startup
+
+docs: ## Build the book into target/book (needs mdbook)
+	@command -v mdbook >/dev/null || { echo "docs: needs mdbook; install it with: cargo install --locked mdbook" >&2; exit 1; }
+	mdbook build docs
+
+install: ## Install the explr command with cargo
+	cargo install --locked --path .
+
+lock: ## Renew requirements.lock (needs uv)
+	@scripts/lock
+
+clean: ## Remove what was built and set up
+	cargo clean
+	rm -rf .venv .libtorch .tools
