@@ -1,17 +1,22 @@
 //! Experiment orchestrator for people who train deep-learning models.
 //!
 //! The crate is the library behind the `explr` command and a product of its
-//! own. Data flows one way through its modules:
+//! own: [`Experiment`] does what `explr run` does. Data flows one way through
+//! its modules:
 //!
 //! [`config`] → [`runner`] → [`worker`] → journal in the [`store`] →
 //! [`report`] and [`tracking`].
 
 pub mod config;
+mod error;
 mod exit;
+mod experiment;
 pub mod report;
 pub mod runner;
 pub mod store;
 pub mod tracking;
 pub mod worker;
 
+pub use error::Error;
 pub use exit::Exit;
+pub use experiment::Experiment;

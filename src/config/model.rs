@@ -24,6 +24,7 @@ pub struct Config {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub tags: BTreeMap<String, String>,
     /// The train function.
+    #[serde(default)]
     pub train: Train,
     /// Hyperparameters: any JSON values, nested ones included.
     #[serde(default)]
@@ -100,10 +101,20 @@ fn default_store() -> PathBuf {
 #[serde(deny_unknown_fields)]
 pub struct Train {
     /// A plugin (`.so`) or the folder of a plugin crate, relative to this file.
-    pub plugin: PathBuf,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plugin: Option<PathBuf>,
     /// Name of the train function in the plugin.
     #[serde(default = "default_function")]
     pub function: String,
+}
+
+impl Default for Train {
+    fn default() -> Self {
+        Self {
+            plugin: None,
+            function: default_function(),
+        }
+    }
 }
 
 fn default_function() -> String {

@@ -1,1 +1,55 @@
-//! TODO
+//! The orchestrator: takes a configuration, starts workers, sees them
+//! through, and decides what their end means.
+//!
+//! A [`Request`] becomes a `Plan` (what runs, on what, from which code), the
+//! plan a run in the store, and the run one or more attempts, each a worker
+//! process under supervision. What happens goes out as
+//! [`RunEvent`](crate::report::RunEvent)s; what it means comes back as a
+//! [`RunOutcome`]. Decisions are pure functions ([`limits`], [`classify`]);
+//! effects are at the edges ([`spawn`], [`output`]).
+//!
+//! Promises kept here: nothing survives the orchestrator (P5), a worker that
+//! dies takes nobody with it and its end has a name (P6), a rerun continues
+//! what was interrupted.
+
+mod attempt;
+mod classify;
+mod error;
+mod in_process;
+mod libtorch;
+mod limits;
+mod outcome;
+mod output;
+mod plan;
+mod plugin_crate;
+mod provenance;
+mod resources;
+mod resume;
+mod run;
+mod spawn;
+mod stop;
+
+pub use error::RunError;
+pub use outcome::RunOutcome;
+pub use plan::{Code, Plan, Request};
+pub use resume::Resume;
+pub use run::run;
+pub use stop::{Stop, StopReason};
+
+use crate::report::RunEvent;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Where events go.
+type Sink<'s> = dyn FnMut(RunEvent) + 's;
+
+static WORKERS_ARE_SERVED: AtomicBool = AtomicBool::new(false);
+
+/// This program called [`worker::serve`](crate::worker::serve), so starting it
+/// again gives a worker.
+pub(crate) fn note_that_workers_are_served() {
+    WORKERS_ARE_SERVED.store(true, Ordering::Relaxed);
+}
+
+fn workers_are_served() -> bool {
+    WORKERS_ARE_SERVED.load(Ordering::Relaxed)
+}

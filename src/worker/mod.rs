@@ -1,1 +1,139 @@
-//! TODO
+//! The worker: the process that runs one train function once.
+//!
+//! It is this same executable, started by the [`runner`](crate::runner) in a
+//! process group of its own. Its [`Assignment`] comes over the control socket,
+//! its metrics go to the run journal before a log call returns (promise P1),
+//! and its outcome goes to both. Three means end it with its orchestrator
+//! (P5): end of file on the control socket, a watch on the parent's pid, and
+//! the kernel's parent-death signal, which the runner asks for.
+//!
+//! [`host`] is what a train function talks to; [`plugin`] loads one from a
+//! shared library; [`control`] and [`watchdog`] face the orchestrator.
+
+mod control;
+pub(crate) mod host;
+mod plugin;
+mod pulse;
+mod replay;
+mod system_metrics;
+mod watchdog;
+
+pub(crate) use plugin::libtorch_version;
+pub(crate) use watchdog::PARENT_DEATH_SIGNAL;
+
+use control::Control;
+use explr_protocol::control::{Assignment, Code, FD_VARIABLE, FromWorker};
+use explr_protocol::{FailureClass, Outcome, TrainError, TrainFunction};
+use host::Host;
+use std::sync::Arc;
+
+/// Runs an assignment if this process was started as a worker, and then ends
+/// the process; returns at once in every other process.
+///
+/// A program that passes its own functions to an
+/// [`Experiment`](crate::Experiment) calls this first in `main`: its workers
+/// are the program itself, started again.
+pub fn serve(functions: &[&dyn TrainFunction]) {
+    crate::runner::note_that_workers_are_served();
+    if std::env::var_os(FD_VARIABLE).is_some() {
+        let code = run(functions);
+        // Destructors of libtorch and CUDA that run at exit may crash or hang
+        // long after the result is safe, so they don't run.
+        control::exit_now(code)
+    }
+}
+
+/// The hidden `explr worker` command: a worker for plugins. Returns only when
+/// this process was not started by a runner.
+pub fn main() -> crate::Exit {
+    serve(&[]);
+    crate::Exit::Usage
+}
+
+fn run(functions: &[&dyn TrainFunction]) -> i32 {
+    let control = match Control::from_environment() {
+        Ok(control) => Arc::new(control),
+        Err(error) => {
+            eprintln!("explr worker: no control socket: {error}");
+            return 1;
+        }
+    };
+    let Some(assignment) = control.receive_assignment() else {
+        return 1;
+    };
+    let outcome = work(&assignment, functions, &control);
+    control.send(&FromWorker::Finished { outcome });
+    0
+}
+
+fn work(
+    assignment: &Assignment,
+    functions: &[&dyn TrainFunction],
+    control: &Arc<Control>,
+) -> Outcome {
+    let outlet = {
+        let control = Arc::clone(control);
+        Box::new(move |message| control.send(&message))
+    };
+    let host = match Host::open(&assignment.journal, outlet) {
+        Ok(host) => Arc::new(host),
+        Err(error) => {
+            return failure(FailureClass::Journal, error.to_string());
+        }
+    };
+    watchdog::start(Arc::clone(control), Arc::clone(&host));
+    execute(assignment, functions, &host)
+}
+
+/// Calls the assignment's train function in this process and waits for its
+/// outcome, which is in the journal when this returns.
+pub(crate) fn execute(
+    assignment: &Assignment,
+    functions: &[&dyn TrainFunction],
+    host: &Arc<Host>,
+) -> Outcome {
+    let pulse = pulse::start(Arc::clone(host));
+    let context = match serde_json::to_vec(&assignment.context) {
+        Ok(context) => context,
+        Err(error) => return failure(FailureClass::Plugin, error.to_string()),
+    };
+    let sampler = assignment
+        .system_metrics_interval
+        .map(|interval| system_metrics::start(Arc::clone(host), &assignment.journal, interval));
+    let called = match &assignment.code {
+        Code::Plugin { path, libtorch } => {
+            plugin::load(path, libtorch.as_deref(), &assignment.context).map(|plugin| {
+                host.send(FromWorker::Started);
+                plugin.call(host, &context);
+            })
+        }
+        Code::Program => {
+            let name = &assignment.context.function;
+            match functions.iter().find(|function| function.name() == name) {
+                Some(function) => {
+                    host.send(FromWorker::Started);
+                    function.call(&host.table(), &context);
+                    Ok(())
+                }
+                None => Err(plugin::PluginError::NotServed { name: name.clone() }),
+            }
+        }
+    };
+    if let Some(sampler) = sampler {
+        sampler.stop();
+    }
+    let outcome = match called {
+        Ok(()) => host.conclude(),
+        Err(error) => failure(FailureClass::Plugin, error.to_string()),
+    };
+    pulse.stop();
+    outcome
+}
+
+fn failure(class: FailureClass, message: String) -> Outcome {
+    Outcome::Err(TrainError {
+        class,
+        message,
+        location: None,
+    })
+}

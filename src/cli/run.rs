@@ -1,0 +1,167 @@
+use super::interrupt;
+use anyhow::Context;
+use explr::config::Loaded;
+use explr::report::{Bars, JsonLines, Plain, Reporter};
+use explr::runner::{Code, Plan, Resume};
+use explr::{Exit, Experiment};
+use std::io::{IsTerminal, stderr, stdout};
+use std::path::{Path, PathBuf};
+
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Exit codes: 0 completed, 3 invalid configuration, 6 plugin or libtorch, \
+    7 no such GPU or resources, 8 locked, 9 store, 10 tracking required and not reachable, \
+    100 the run failed, 130 and 143 interrupted."
+)]
+pub(crate) struct Args {
+    /// The experiment's YAML file.
+    config: PathBuf,
+    /// Settings that override the file's, as in `lr=1e-4` or `worker.timeout=2h`.
+    #[arg(value_name = "KEY=VALUE")]
+    overrides: Vec<String>,
+    /// The train function: a plugin (`.so`) or the folder of a plugin crate.
+    #[arg(long, value_name = "PATH[:FUNCTION]")]
+    train_fn: Option<String>,
+    /// Show the resolved configuration and what would run, and stop.
+    #[arg(long)]
+    dry_run: bool,
+    /// Start a new run even if an interrupted one could be continued.
+    #[arg(long, conflicts_with = "resume")]
+    new: bool,
+    /// Continue this run, interrupted or failed.
+    #[arg(long, value_name = "RUN")]
+    resume: Option<String>,
+    /// Fail when MLflow can't be reached.
+    #[arg(long)]
+    require_tracking: bool,
+    /// Print one JSON event a line.
+    #[arg(long)]
+    json: bool,
+    /// Print failures and warnings only.
+    #[arg(long, short, conflicts_with = "json")]
+    quiet: bool,
+}
+
+pub(crate) fn execute(args: &Args) -> anyhow::Result<Exit> {
+    let experiment = args
+        .overrides()?
+        .into_iter()
+        .fold(Experiment::from_file(&args.config), Experiment::set)
+        .resume(match &args.resume {
+            Some(run) => Resume::Run(run.clone()),
+            None if args.new => Resume::Never,
+            None => Resume::Auto,
+        });
+    if args.dry_run {
+        let (loaded, plan) = experiment.plan()?;
+        show_plan(&loaded, &plan, args.json)?;
+        return Ok(Exit::Ok);
+    }
+    interrupt::listen(experiment.stop_handle()).context("signals can't be handled")?;
+    let outcome = experiment.run_with(&mut *args.reporter())?;
+    Ok(outcome.exit())
+}
+
+impl Args {
+    fn overrides(&self) -> anyhow::Result<Vec<String>> {
+        let mut overrides = Vec::new();
+        if let Some(given) = &self.train_fn {
+            let (path, function) = split(given);
+            let path = std::path::absolute(path).context("the current folder is gone")?;
+            overrides.push(assignment("train.plugin", &path.display().to_string()));
+            overrides.extend(function.map(|name| assignment("train.function", name)));
+        }
+        if self.require_tracking {
+            overrides.push("mlflow.required=true".to_owned());
+        }
+        overrides.extend(self.overrides.iter().cloned());
+        Ok(overrides)
+    }
+
+    fn reporter(&self) -> Box<dyn Reporter> {
+        if self.json {
+            Box::new(JsonLines::new(stdout()))
+        } else if self.quiet {
+            Box::new(Plain::new(stderr()).quiet())
+        } else if stderr().is_terminal() {
+            Box::new(Bars::new())
+        } else {
+            Box::new(Plain::new(stderr()))
+        }
+    }
+}
+
+/// `PATH:function`, where the path may hold colons too.
+fn split(given: &str) -> (&Path, Option<&str>) {
+    match given.rsplit_once(':') {
+        Some((path, function)) if !path.is_empty() && is_name(function) => {
+            (Path::new(path), Some(function))
+        }
+        _ => (Path::new(given), None),
+    }
+}
+
+fn is_name(text: &str) -> bool {
+    !text.is_empty() && text.chars().all(|c| c.is_alphanumeric() || c == '_')
+}
+
+fn assignment(key: &str, value: &str) -> String {
+    format!("{key}={}", serde_json::Value::from(value))
+}
+
+fn show_plan(loaded: &Loaded, plan: &Plan, json: bool) -> anyhow::Result<()> {
+    let config = loaded.stored();
+    let code = match &plan.code {
+        Code::Plugin(path) => format!("plugin {}", path.display()),
+        Code::Crate(path) => format!("plugin crate {} (built with cargo first)", path.display()),
+        Code::Program => "this program".to_owned(),
+    };
+    if json {
+        let plan = serde_json::json!({
+            "code": code,
+            "function": plan.function,
+            "device": plan.device,
+            "threads": plan.threads,
+            "libtorch": plan.libtorch,
+            "store": plan.store,
+        });
+        println!("{}", serde_json::json!({"plan": plan, "config": config}));
+        return Ok(());
+    }
+    println!("# what would run");
+    println!("#   code      {code}");
+    println!("#   function  {}", plan.function);
+    println!("#   device    {}", plan.device);
+    println!("#   threads   {}", plan.threads);
+    let libtorch = plan
+        .libtorch
+        .as_deref()
+        .map_or("none found".into(), Path::to_string_lossy);
+    println!("#   libtorch  {libtorch}");
+    println!("#   store     {}", plan.store.display());
+    println!("# the resolved configuration");
+    print!("{}", serde_saphyr::to_string(&config)?);
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::split;
+    use std::path::Path;
+
+    #[test]
+    fn a_function_follows_the_last_colon() {
+        for (given, path, function) in [
+            ("plugins/digits", "plugins/digits", None),
+            (
+                "plugins/digits:train_cnn",
+                "plugins/digits",
+                Some("train_cnn"),
+            ),
+            ("a:b/plugin.so", "a:b/plugin.so", None),
+            (":x", ":x", None),
+        ] {
+            assert_eq!(split(given), (Path::new(path), function), "{given}");
+        }
+    }
+}

@@ -1,0 +1,177 @@
+use crate::Error;
+use crate::config::{self, Loaded};
+use crate::report::{Reporter, Silent};
+use crate::runner::{self, Plan, Request, Resume, RunOutcome, Stop};
+use explr_protocol::TrainFunction;
+use std::path::Path;
+use std::sync::Arc;
+
+/// An experiment that a program runs.
+///
+/// It comes from a configuration file, or from code, and runs a plugin, as
+/// the `explr run` command does, or a function of the program itself:
+///
+/// ```
+/// use explr::Experiment;
+/// use explr_sdk::{Function, TrainingResult};
+///
+/// fn main() -> Result<(), Box<dyn std::error::Error>> {
+///     let descend = Function::new("descend", |context| {
+///         let lr = context.f64("lr")?;
+///         let mut x = 1.0;
+///         for step in 0..20 {
+///             x -= lr * 2.0 * x;
+///             context.tracker().log_metric("loss", x * x, step)?;
+///         }
+///         Ok(TrainingResult::new(x * x))
+///     });
+///     // A worker of this experiment is this program, started again: it gets
+///     // no further than this line.
+///     explr::worker::serve(&[&descend]);
+///
+///     let folder = tempfile::tempdir()?;
+///     let outcome = Experiment::new("parabola")
+///         .set("hyperparameters.lr=0.1")
+///         .set("mlflow=off")
+///         .store(folder.path())
+///         .function(descend)
+///         .run()?;
+///     let result = outcome.result.ok_or("no result")?;
+///     assert!(result.primary_metric < 1e-3);
+///     Ok(())
+/// }
+/// ```
+#[derive(Debug, Clone)]
+pub struct Experiment {
+    source: Source,
+    overrides: Vec<String>,
+    function: Option<FunctionSlot>,
+    in_process: bool,
+    resume: Resume,
+    stop: Stop,
+}
+
+#[derive(Debug, Clone)]
+enum Source {
+    File(std::path::PathBuf),
+    Name(String),
+    Loaded(Box<Loaded>),
+}
+
+#[derive(Clone)]
+struct FunctionSlot(Arc<dyn TrainFunction>);
+
+impl std::fmt::Debug for FunctionSlot {
+    fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+        f.write_str(self.0.name())
+    }
+}
+
+impl Experiment {
+    /// An experiment without a file, with every setting at its default.
+    pub fn new(name: impl Into<String>) -> Self {
+        Self::of(Source::Name(name.into()))
+    }
+
+    /// An experiment from a configuration file. The file is read when the
+    /// experiment runs.
+    pub fn from_file(path: impl AsRef<Path>) -> Self {
+        Self::of(Source::File(path.as_ref().to_owned()))
+    }
+
+    /// An experiment from a configuration that is loaded already.
+    pub fn from_loaded(loaded: Loaded) -> Self {
+        Self::of(Source::Loaded(Box::new(loaded)))
+    }
+
+    fn of(source: Source) -> Self {
+        Self {
+            source,
+            overrides: Vec::new(),
+            function: None,
+            in_process: false,
+            resume: Resume::Auto,
+            stop: Stop::new(),
+        }
+    }
+
+    /// Overrides a setting, as `key=value` on the command line does. Has no
+    /// effect on an experiment [from a loaded configuration](Self::from_loaded).
+    pub fn set(mut self, assignment: impl Into<String>) -> Self {
+        self.overrides.push(assignment.into());
+        self
+    }
+
+    /// Puts the store into this folder.
+    pub fn store(self, folder: impl AsRef<Path>) -> Self {
+        let folder = serde_json::Value::from(folder.as_ref().display().to_string());
+        self.set(format!("store={folder}"))
+    }
+
+    /// Runs a function of this program instead of a plugin.
+    pub fn function(mut self, function: impl TrainFunction + 'static) -> Self {
+        self.function = Some(FunctionSlot(Arc::new(function)));
+        self
+    }
+
+    /// Runs the function on a thread of this process: no isolation, no
+    /// limits, no second start of the program.
+    pub fn in_process(mut self) -> Self {
+        self.in_process = true;
+        self
+    }
+
+    /// What to do about earlier runs. By default the newest one is continued
+    /// if it is the same and was interrupted.
+    pub fn resume(mut self, resume: Resume) -> Self {
+        self.resume = resume;
+        self
+    }
+
+    /// The handle that stops this experiment's run from another thread.
+    pub fn stop_handle(&self) -> Stop {
+        self.stop.clone()
+    }
+
+    /// Decides what would run, without running it.
+    pub fn plan(&self) -> Result<(Loaded, Plan), Error> {
+        let request = self.request()?;
+        let plan = Plan::make(&request)?;
+        Ok((request.loaded, plan))
+    }
+
+    /// Runs it, and shows nothing.
+    pub fn run(&self) -> Result<RunOutcome, Error> {
+        self.run_with(&mut Silent)
+    }
+
+    /// Runs it, and tells `reporter` what happens.
+    pub fn run_with(&self, reporter: &mut dyn Reporter) -> Result<RunOutcome, Error> {
+        runner::run(&self.request()?, &self.stop, reporter)
+    }
+
+    fn request(&self) -> Result<Request, Error> {
+        let loaded = match &self.source {
+            Source::Loaded(loaded) => (**loaded).clone(),
+            Source::File(path) => config::load(path, &self.overrides, variables())?,
+            Source::Name(name) => {
+                let text = format!("experiment: {}", serde_json::Value::from(name.as_str()));
+                let here = Path::new("");
+                config::from_str("the program", &text, here, &self.overrides, variables())?
+            }
+        };
+        Ok(Request {
+            loaded,
+            function: self.function.as_ref().map(|slot| Arc::clone(&slot.0)),
+            in_process: self.in_process,
+            resume: self.resume.clone(),
+            command: std::env::args().collect(),
+        })
+    }
+}
+
+/// The environment, less what is no text and so no setting.
+fn variables() -> impl Iterator<Item = (String, String)> {
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+}

@@ -1,0 +1,251 @@
+//! Why an attempt failed: a pure function of what was seen of it.
+
+use super::limits::Limit;
+use explr_protocol::{Failure, FailureClass, Outcome, TrainingResult};
+use nix::sys::signal::Signal;
+
+/// How a worker process ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Exited {
+    Code(i32),
+    Signal(i32),
+}
+
+/// What was seen of one attempt.
+#[derive(Debug, Clone)]
+pub(crate) struct Evidence {
+    pub(crate) exited: Exited,
+    /// What the worker delivered, over the socket or in the journal.
+    pub(crate) outcome: Option<Outcome>,
+    /// The limit for which it was stopped.
+    pub(crate) limit: Option<Limit>,
+    /// The kernel's count of processes killed for memory rose meanwhile.
+    pub(crate) oom_kill: bool,
+    /// explr itself sent SIGKILL.
+    pub(crate) killed_by_us: bool,
+    /// The journal could not be written.
+    pub(crate) journal_failure: Option<String>,
+    pub(crate) log_tail: Vec<String>,
+}
+
+/// The result, or why there is none.
+pub(crate) fn classify(evidence: &Evidence) -> Result<TrainingResult, Failure> {
+    if let Some(limit) = evidence.limit {
+        return Err(failure(
+            evidence,
+            FailureClass::Timeout,
+            format!("the worker {limit}"),
+        ));
+    }
+    if let Some(message) = &evidence.journal_failure {
+        return Err(failure(evidence, FailureClass::Journal, message.clone()));
+    }
+    match &evidence.outcome {
+        Some(Outcome::Ok(result)) if result.primary_metric.is_finite() => Ok(result.clone()),
+        Some(Outcome::Ok(result)) => Err(failure(
+            evidence,
+            FailureClass::Nan,
+            format!(
+                "the objective `{}` is {}",
+                result.primary_metric_name, result.primary_metric
+            ),
+        )),
+        Some(Outcome::Err(error)) => {
+            let mut failure = failure(evidence, error.class, error.message.clone());
+            failure.location.clone_from(&error.location);
+            Err(failure)
+        }
+        None => Err(died(evidence)),
+    }
+}
+
+fn died(evidence: &Evidence) -> Failure {
+    let (class, message) = match evidence.exited {
+        Exited::Code(code) => (
+            FailureClass::Exit,
+            format!("the worker exited with code {code} before the train function returned"),
+        ),
+        Exited::Signal(number) => match Signal::try_from(number) {
+            Ok(Signal::SIGABRT) => (
+                FailureClass::Abort,
+                abort_message(&evidence.log_tail)
+                    .unwrap_or_else(|| "the worker called abort (SIGABRT)".to_owned()),
+            ),
+            Ok(Signal::SIGKILL) if evidence.oom_kill && !evidence.killed_by_us => (
+                FailureClass::Oom,
+                "the kernel killed the worker for want of memory (SIGKILL; its count of such \
+                 kills rose meanwhile)"
+                    .to_owned(),
+            ),
+            Ok(signal) => (
+                FailureClass::Signal,
+                format!("the worker was ended by {signal}{}", meaning(signal)),
+            ),
+            Err(_) => (
+                FailureClass::Signal,
+                format!("the worker was ended by signal {number}"),
+            ),
+        },
+    };
+    failure(evidence, class, message)
+}
+
+fn meaning(signal: Signal) -> &'static str {
+    match signal {
+        Signal::SIGSEGV => " (invalid memory access)",
+        Signal::SIGBUS => {
+            " (bad memory access; often a full /dev/shm or a file that shrank while mapped)"
+        }
+        Signal::SIGILL => " (illegal instruction: code built for another processor)",
+        Signal::SIGFPE => " (arithmetic error)",
+        Signal::SIGKILL => " (killed from outside)",
+        _ => "",
+    }
+}
+
+/// What C++ says of an exception that nobody caught.
+fn abort_message(tail: &[String]) -> Option<String> {
+    let at = tail
+        .iter()
+        .rposition(|line| line.starts_with("terminate called"))?;
+    let what = tail[at..]
+        .iter()
+        .find_map(|line| line.trim_start().strip_prefix("what():"));
+    let exception = tail[at].split('\'').nth(1).unwrap_or("unknown");
+    Some(match what {
+        Some(what) => format!("uncaught C++ exception {exception}: {}", what.trim()),
+        None => format!("uncaught C++ exception {exception}"),
+    })
+}
+
+fn failure(evidence: &Evidence, class: FailureClass, message: String) -> Failure {
+    let class = if class != FailureClass::CudaOom && is_cuda_oom(class, &message) {
+        FailureClass::CudaOom
+    } else {
+        class
+    };
+    Failure {
+        class,
+        message,
+        location: None,
+        log_tail: evidence.log_tail.clone(),
+    }
+}
+
+fn is_cuda_oom(class: FailureClass, message: &str) -> bool {
+    matches!(
+        class,
+        FailureClass::Error | FailureClass::Panic | FailureClass::Abort
+    ) && message.contains("CUDA out of memory")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Evidence, Exited, classify};
+    use crate::runner::limits::Limit;
+    use explr_protocol::{Direction, FailureClass, Outcome, TrainError, TrainingResult};
+    use std::collections::BTreeMap;
+    use std::time::Duration;
+
+    fn evidence(exited: Exited) -> Evidence {
+        Evidence {
+            exited,
+            outcome: None,
+            limit: None,
+            oom_kill: false,
+            killed_by_us: false,
+            journal_failure: None,
+            log_tail: Vec::new(),
+        }
+    }
+
+    fn result(value: f64) -> TrainingResult {
+        TrainingResult {
+            primary_metric: value,
+            primary_metric_name: "val_loss".into(),
+            direction: Direction::Minimize,
+            metrics: BTreeMap::new(),
+            best_model_path: None,
+            epochs_completed: None,
+            stopped_early: false,
+        }
+    }
+
+    fn class(evidence: &Evidence) -> FailureClass {
+        classify(evidence).unwrap_err().class
+    }
+
+    #[test]
+    fn a_crash_after_the_result_is_no_failure() {
+        let mut seen = evidence(Exited::Signal(11));
+        seen.outcome = Some(Outcome::Ok(result(0.5)));
+        assert_eq!(classify(&seen), Ok(result(0.5)));
+    }
+
+    #[test]
+    fn an_objective_that_is_not_finite_is_a_failure() {
+        for value in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+            let mut seen = evidence(Exited::Code(0));
+            seen.outcome = Some(Outcome::Ok(result(value)));
+            assert_eq!(class(&seen), FailureClass::Nan);
+        }
+    }
+
+    #[test]
+    fn each_way_to_die_has_its_class() {
+        assert_eq!(class(&evidence(Exited::Code(3))), FailureClass::Exit);
+        assert_eq!(class(&evidence(Exited::Signal(11))), FailureClass::Signal);
+        assert_eq!(class(&evidence(Exited::Signal(6))), FailureClass::Abort);
+        assert_eq!(class(&evidence(Exited::Signal(9))), FailureClass::Signal);
+        let mut oom = evidence(Exited::Signal(9));
+        oom.oom_kill = true;
+        assert_eq!(class(&oom), FailureClass::Oom);
+        oom.killed_by_us = true;
+        assert_eq!(class(&oom), FailureClass::Signal);
+    }
+
+    #[test]
+    fn a_limit_outweighs_whatever_came_after_it() {
+        let mut seen = evidence(Exited::Signal(9));
+        seen.killed_by_us = true;
+        seen.limit = Some(Limit::Wall(Duration::from_secs(2)));
+        let failure = classify(&seen).unwrap_err();
+        assert_eq!(failure.class, FailureClass::Timeout);
+        assert_eq!(
+            failure.message,
+            "the worker ran longer than 2s (worker.timeout)"
+        );
+    }
+
+    #[test]
+    fn an_uncaught_exception_is_quoted() {
+        let mut seen = evidence(Exited::Signal(6));
+        seen.log_tail = [
+            "step 3",
+            "terminate called after throwing an instance of 'c10::Error'",
+            "  what():  CUDA out of memory. Tried to allocate 2.00 GiB.",
+            "Exception raised from malloc",
+        ]
+        .map(String::from)
+        .to_vec();
+        let failure = classify(&seen).unwrap_err();
+        assert_eq!(failure.class, FailureClass::CudaOom);
+        assert_eq!(
+            failure.message,
+            "uncaught C++ exception c10::Error: CUDA out of memory. Tried to allocate 2.00 GiB."
+        );
+    }
+
+    #[test]
+    fn an_error_keeps_its_location() {
+        let mut seen = evidence(Exited::Code(0));
+        seen.outcome = Some(Outcome::Err(TrainError {
+            class: FailureClass::Panic,
+            message: "index out of bounds".into(),
+            location: Some("src/lib.rs:7:5".into()),
+        }));
+        let failure = classify(&seen).unwrap_err();
+        assert_eq!(failure.class, FailureClass::Panic);
+        assert_eq!(failure.location.as_deref(), Some("src/lib.rs:7:5"));
+    }
+}

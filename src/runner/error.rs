@@ -1,0 +1,164 @@
+use crate::Exit;
+use crate::config::interpolate::InterpolateError;
+use explr_protocol::Device;
+use std::io;
+use std::path::PathBuf;
+
+/// Why a run could not be started, or not be seen through.
+///
+/// A train function that fails is no such error: that is an outcome.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The configuration names no train function.
+    #[error(
+        "the configuration names no train function\n\
+         help: add `train: {{plugin: path/to/crate}}`, or use `--train-fn PATH[:function]`"
+    )]
+    NoTrainFunction,
+    /// The plugin is neither a shared library nor a crate's folder.
+    #[error(
+        "there is no plugin at {}\n\
+         help: `train.plugin` is a shared library (`.so`) or a folder with a `Cargo.toml`",
+        path.display()
+    )]
+    NoPlugin {
+        /// Where it should be.
+        path: PathBuf,
+    },
+    /// The program does not serve workers.
+    #[error(
+        "this program doesn't serve workers\n\
+         help: call `explr::worker::serve(&[&function])` at the beginning of `main`, or choose \
+         `in_process()`"
+    )]
+    NotServed,
+    /// cargo is not there.
+    #[error("cargo can't be started: {0}\nhelp: install Rust, https://rustup.rs")]
+    NoCargo(#[source] io::Error),
+    /// The plugin's crate does not build. Holds what cargo said.
+    #[error("the plugin crate {} doesn't build:\n\n{said}", folder.display())]
+    Build {
+        /// The crate's folder.
+        folder: PathBuf,
+        /// What cargo said.
+        said: String,
+    },
+    /// The plugin's crate has no shared library.
+    #[error(
+        "the crate {} has no library of type `cdylib`\n\
+         help: add `[lib]` with `crate-type = [\"cdylib\"]` to its Cargo.toml",
+        folder.display()
+    )]
+    NoLibrary {
+        /// The crate's folder.
+        folder: PathBuf,
+    },
+    /// The device is not there.
+    #[error("there is no device `{device}`: {why}\nhelp: use `device: auto` or `device: cpu`")]
+    NoDevice {
+        /// What was asked for.
+        device: Device,
+        /// What there is.
+        why: String,
+    },
+    /// More was asked for than the machine has.
+    #[error(
+        "resources.{name}: {asked} asked for, and this machine has {has}\n\
+         help: lower `resources.{name}`"
+    )]
+    Resources {
+        /// The key under `resources`.
+        name: &'static str,
+        /// How much was asked for.
+        asked: u32,
+        /// How much there is.
+        has: u32,
+    },
+    /// The disk is (nearly) full.
+    #[error(
+        "only {free_mb} MB are free in {}\nhelp: free some space: a run needs at least {need_mb} MB",
+        folder.display()
+    )]
+    NoSpace {
+        /// The store.
+        folder: PathBuf,
+        /// What is free, in MB.
+        free_mb: u64,
+        /// What is needed, in MB.
+        need_mb: u64,
+    },
+    /// The run that is to be continued has another configuration.
+    #[error(
+        "run {run} can't be continued with this configuration: {differs} differ{s}\n\
+         help: change it back, or start a new run with `--new`",
+        s = if differs.contains(',') { "" } else { "s" }
+    )]
+    Differs {
+        /// The run.
+        run: String,
+        /// The names of what differs, with commas.
+        differs: String,
+    },
+    /// The run that is to be continued is complete.
+    #[error(
+        "run {run} is completed: there is nothing to continue\nhelp: start a new run with `--new`"
+    )]
+    Completed {
+        /// The run.
+        run: String,
+    },
+    /// The worker's log can't be written.
+    #[error("the log {} can't be written: {source}", path.display())]
+    Log {
+        /// The log file.
+        path: PathBuf,
+        /// The system's error.
+        source: io::Error,
+    },
+    /// The worker can't be started.
+    #[error("the worker {} can't be started: {source}", program.display())]
+    Spawn {
+        /// The program.
+        program: PathBuf,
+        /// The system's error.
+        source: io::Error,
+    },
+    /// The system does not say how a child process ended.
+    #[error("waiting for a process: {0}")]
+    Wait(#[source] io::Error),
+    /// The event loop can't be made.
+    #[error("the event loop can't be started: {0}")]
+    EventLoop(#[source] io::Error),
+    /// A plugin's file can't be understood.
+    #[error("{0}")]
+    Plugin(String),
+    /// A `${env:NAME}}` lost its variable since the configuration was read.
+    #[error(transparent)]
+    Interpolate(#[from] InterpolateError),
+    /// Tracking was required and there is none.
+    #[error("MLflow is required and can't be reached: {why}")]
+    TrackingRequired {
+        /// What was tried and what came of it.
+        why: String,
+    },
+}
+
+impl RunError {
+    /// The exit code of a command that ends with this error.
+    pub fn exit(&self) -> Exit {
+        match self {
+            Self::NoTrainFunction
+            | Self::NoPlugin { .. }
+            | Self::Differs { .. }
+            | Self::Interpolate(_) => Exit::Config,
+            Self::Completed { .. } => Exit::NothingToDo,
+            Self::NoCargo(_) | Self::Build { .. } | Self::NoLibrary { .. } | Self::Plugin(_) => {
+                Exit::Plugin
+            }
+            Self::NoDevice { .. } | Self::Resources { .. } => Exit::Resources,
+            Self::NoSpace { .. } | Self::Log { .. } => Exit::Store,
+            Self::TrackingRequired { .. } => Exit::Tracking,
+            Self::NotServed | Self::Spawn { .. } | Self::Wait(_) | Self::EventLoop(_) => Exit::Bug,
+        }
+    }
+}

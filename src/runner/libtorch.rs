@@ -1,0 +1,41 @@
+//! Finds the libtorch that workers open.
+
+use std::path::{Path, PathBuf};
+
+/// The libtorch folder (with `lib` and `include` in it) for a plugin.
+///
+/// `LIBTORCH` comes first. Then, for each of `near` and the folders above it:
+/// the link `.libtorch` that `make setup` and `explr init` make, and the
+/// `torch` package of a virtual environment in `.venv`. Last, the active
+/// virtual environment.
+pub(crate) fn find(near: &[&Path]) -> Option<PathBuf> {
+    let given = std::env::var_os("LIBTORCH").map(PathBuf::from);
+    let active = std::env::var_os("VIRTUAL_ENV").map(PathBuf::from);
+    given
+        .into_iter()
+        .chain(near.iter().flat_map(|folder| {
+            folder.ancestors().flat_map(|folder| {
+                std::iter::once(folder.join(".libtorch"))
+                    .chain(in_environment(&folder.join(".venv")))
+            })
+        }))
+        .chain(active.iter().flat_map(|folder| in_environment(folder)))
+        .find(|folder| folder.join("lib/libtorch_cpu.so").exists())
+        .map(|folder| folder.canonicalize().unwrap_or(folder))
+}
+
+/// Whether this libtorch can use GPUs.
+pub(crate) fn has_cuda(folder: &Path) -> bool {
+    folder.join("lib/libtorch_cuda.so").exists()
+}
+
+fn in_environment(folder: &Path) -> Vec<PathBuf> {
+    let Ok(versions) = std::fs::read_dir(folder.join("lib")) else {
+        return Vec::new();
+    };
+    versions
+        .flatten()
+        .filter(|entry| entry.file_name().to_string_lossy().starts_with("python"))
+        .map(|entry| entry.path().join("site-packages/torch"))
+        .collect()
+}

@@ -1,0 +1,198 @@
+//! From a configuration to what will run.
+
+use super::resources::{self, Granted};
+use super::{Resume, RunError, Sink, libtorch, plugin_crate, provenance};
+use crate::Error;
+use crate::config::{Loaded, redact};
+use crate::store::{GitInfo, Manifest, RunId};
+use explr_protocol::{Device, TrainFunction, control};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// What to run, as asked for.
+#[derive(Clone)]
+pub struct Request {
+    /// The configuration.
+    pub loaded: Loaded,
+    /// A function of this program, instead of a plugin's.
+    pub function: Option<Arc<dyn TrainFunction>>,
+    /// Run that function in this process, without isolation.
+    pub in_process: bool,
+    /// What to do about earlier runs.
+    pub resume: Resume,
+    /// The command line, for the record.
+    pub command: Vec<String>,
+}
+
+impl fmt::Debug for Request {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.debug_struct("Request")
+            .field("loaded", &self.loaded)
+            .field("function", &self.function.as_ref().map(|f| f.name()))
+            .field("in_process", &self.in_process)
+            .field("resume", &self.resume)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The code of a train function.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Code {
+    /// A plugin, built.
+    Plugin(PathBuf),
+    /// A crate that builds a plugin.
+    Crate(PathBuf),
+    /// A function of this program.
+    Program,
+}
+
+/// What will run, on what.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// The code as the configuration gives it.
+    pub code: Code,
+    /// Name of the train function.
+    pub function: String,
+    /// Where tensors will live.
+    pub device: Device,
+    /// Number of threads.
+    pub threads: u32,
+    /// The libtorch that the worker opens, if the code needs one.
+    pub libtorch: Option<PathBuf>,
+    /// Folder of the store.
+    pub store: PathBuf,
+    pub(super) environment: Vec<(String, String)>,
+}
+
+impl Plan {
+    /// Decides, without building or starting anything.
+    pub fn make(request: &Request) -> Result<Self, Error> {
+        let config = &request.loaded.config;
+        let code = code(request)?;
+        let near = match &code {
+            Code::Plugin(path) | Code::Crate(path) => Some(path.as_path()),
+            Code::Program => None,
+        };
+        let current = std::env::current_dir().unwrap_or_default();
+        let configured = current.join(&request.loaded.dir);
+        let near: Vec<&Path> = near
+            .into_iter()
+            .chain([configured.as_path(), current.as_path()])
+            .collect();
+        let libtorch = match code {
+            Code::Program => None,
+            _ => libtorch::find(&near),
+        };
+        let Granted {
+            device,
+            threads,
+            environment,
+        } = resources::grant(config, libtorch.as_deref())?;
+        Ok(Self {
+            function: match &request.function {
+                Some(function) => function.name().to_owned(),
+                None => config.train.function.clone(),
+            },
+            code,
+            device,
+            threads,
+            libtorch,
+            store: current.join(request.loaded.resolve(&config.store)),
+            environment,
+        })
+    }
+
+    /// The code for a worker; a crate is built first.
+    pub(super) fn build(&self, sink: &mut Sink<'_>) -> Result<control::Code, RunError> {
+        let path = match &self.code {
+            Code::Program => return Ok(control::Code::Program),
+            Code::Plugin(path) => path.clone(),
+            Code::Crate(folder) => plugin_crate::build(folder, self.libtorch.as_deref(), sink)?,
+        };
+        Ok(control::Code::Plugin {
+            path,
+            libtorch: self.libtorch.clone(),
+        })
+    }
+
+    /// The run's identity card, and the diff of a changed checkout.
+    pub(super) fn manifest(&self, request: &Request) -> (Manifest, Option<Vec<u8>>) {
+        let config = &request.loaded.config;
+        let folder = match &self.code {
+            Code::Crate(path) => path.clone(),
+            Code::Plugin(path) => path.parent().unwrap_or(Path::new(".")).to_owned(),
+            Code::Program => std::env::current_dir().unwrap_or_default(),
+        };
+        let (git, diff) = match provenance::git(&folder) {
+            Some((git, diff)) => (Some(git), diff),
+            None => (None::<GitInfo>, None),
+        };
+        let code = match &config.train.plugin {
+            Some(plugin) if request.function.is_none() => plugin.display().to_string(),
+            _ => "program".to_owned(),
+        };
+        let mut versions =
+            BTreeMap::from([("explr".to_owned(), env!("CARGO_PKG_VERSION").to_owned())]);
+        if let Some(version) = self
+            .libtorch
+            .as_deref()
+            .and_then(crate::worker::libtorch_version)
+        {
+            versions.insert("libtorch".to_owned(), version);
+        }
+        let hyperparameters = match redact::json(&config.hyperparameters.clone().into()) {
+            serde_json::Value::Object(map) => map,
+            _ => serde_json::Map::new(),
+        };
+        let manifest = Manifest {
+            format: Manifest::FORMAT,
+            run_id: RunId::new(),
+            created_ms: crate::store::now_ms(),
+            experiment: config.experiment.clone(),
+            description: config.description.clone(),
+            tags: config.tags.clone(),
+            fingerprint: Manifest::fingerprint_of(
+                &self.function,
+                &code,
+                &config.hyperparameters,
+                config.seed,
+            ),
+            function: self.function.clone(),
+            code,
+            hyperparameters,
+            seed: config.seed,
+            device: self.device,
+            config: request.loaded.stored(),
+            command: request
+                .command
+                .iter()
+                .map(|word| redact::text(word))
+                .collect(),
+            cwd: std::env::current_dir().unwrap_or_default(),
+            git,
+            host: provenance::host(),
+            versions,
+        };
+        (manifest, diff)
+    }
+}
+
+fn code(request: &Request) -> Result<Code, RunError> {
+    if request.function.is_some() {
+        return Ok(Code::Program);
+    }
+    let Some(plugin) = &request.loaded.config.train.plugin else {
+        return Err(RunError::NoTrainFunction);
+    };
+    let path = request.loaded.resolve(plugin);
+    let path = path.canonicalize().unwrap_or(path);
+    if path.join("Cargo.toml").is_file() {
+        Ok(Code::Crate(path))
+    } else if path.is_file() {
+        Ok(Code::Plugin(path))
+    } else {
+        Err(RunError::NoPlugin { path })
+    }
+}

@@ -1,0 +1,135 @@
+//! Starts a worker process, tied to this one.
+
+use explr_protocol::control::{FD_VARIABLE, RUN_VARIABLE};
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
+use nix::unistd::{Pid, getpid, getppid, pipe2};
+use std::ffi::{OsStr, OsString};
+use std::io;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::net::UnixStream as StdStream;
+use std::path::PathBuf;
+use std::process::Stdio;
+use tokio::net::UnixStream;
+use tokio::net::unix::pipe;
+use tokio::process::{Child, Command};
+
+use crate::worker::PARENT_DEATH_SIGNAL;
+
+/// How to start a worker.
+#[derive(Debug, Clone)]
+pub(crate) struct Spawn {
+    pub(crate) program: PathBuf,
+    pub(crate) arguments: Vec<OsString>,
+    pub(crate) environment: Vec<(String, String)>,
+    pub(crate) folder: PathBuf,
+    pub(crate) run_id: String,
+}
+
+/// A worker process and the ends of its pipes.
+pub(crate) struct Worker {
+    pub(crate) child: Child,
+    pub(crate) pid: Pid,
+    pub(crate) control: UnixStream,
+    /// Standard output and standard error, in the order they were written.
+    pub(crate) output: pipe::Receiver,
+}
+
+impl Spawn {
+    /// Starts the worker in a process group of its own.
+    ///
+    /// The calling thread must live as long as the worker: the kernel sends
+    /// the parent-death signal when the *thread* that forked ends.
+    pub(crate) fn start(&self) -> io::Result<Worker> {
+        let (ours, theirs) = socketpair(
+            AddressFamily::Unix,
+            SockType::Stream,
+            None,
+            SockFlag::SOCK_CLOEXEC,
+        )?;
+        let (read, write) = pipe2(nix::fcntl::OFlag::O_CLOEXEC)?;
+        let mut command = Command::new(&self.program);
+        command
+            .args(&self.arguments)
+            .envs(self.environment.iter().map(|(k, v)| (k, v)))
+            .env(FD_VARIABLE, theirs.as_raw_fd().to_string())
+            .env(RUN_VARIABLE, &self.run_id)
+            .current_dir(&self.folder)
+            .stdin(Stdio::null())
+            .stdout(Stdio::from(write.try_clone()?))
+            .stderr(Stdio::from(write))
+            .process_group(0)
+            .kill_on_drop(true);
+        let control = theirs.as_raw_fd();
+        let parent = getpid();
+        // SAFETY: between fork and exec only async-signal-safe calls are
+        // made: prctl, getppid, _exit and fcntl, without allocation.
+        unsafe {
+            command.pre_exec(move || {
+                nix::sys::prctl::set_pdeathsig(PARENT_DEATH_SIGNAL)?;
+                // The parent may have died before the call above.
+                if getppid() != parent {
+                    return Err(io::Error::from_raw_os_error(nix::libc::ESRCH));
+                }
+                keep_over_exec(control)
+            });
+        }
+        let child = command.spawn()?;
+        drop(theirs);
+        let pid = child
+            .id()
+            .and_then(|id| i32::try_from(id).ok())
+            .map(Pid::from_raw)
+            .ok_or_else(|| io::Error::other("the worker has no process id"))?;
+        Ok(Worker {
+            child,
+            pid,
+            control: stream(ours)?,
+            output: pipe::Receiver::from_owned_fd(read)?,
+        })
+    }
+}
+
+fn keep_over_exec(fd: i32) -> io::Result<()> {
+    // SAFETY: the descriptor is open in the child: it was in the parent when
+    // it forked.
+    match unsafe { nix::libc::fcntl(fd, nix::libc::F_SETFD, 0) } {
+        -1 => Err(io::Error::last_os_error()),
+        _ => Ok(()),
+    }
+}
+
+fn stream(fd: OwnedFd) -> io::Result<UnixStream> {
+    let stream = StdStream::from(fd);
+    stream.set_nonblocking(true)?;
+    UnixStream::from_std(stream)
+}
+
+/// The arguments of this process, without the program's name.
+pub(crate) fn own_arguments() -> Vec<OsString> {
+    std::env::args_os().skip(1).collect()
+}
+
+/// Ends every process that carries the mark of `run_id`, wherever it has
+/// gone: what the train function started may have left the process group.
+pub(crate) fn end_strays(run_id: &str) {
+    let mark = format!("{RUN_VARIABLE}={run_id}");
+    let Ok(processes) = std::fs::read_dir("/proc") else {
+        return;
+    };
+    for process in processes.flatten() {
+        let Some(pid) = pid_of(&process.file_name()) else {
+            continue;
+        };
+        let environment = std::fs::read(process.path().join("environ")).unwrap_or_default();
+        let marked = environment
+            .split(|byte| *byte == 0)
+            .any(|variable| variable == mark.as_bytes());
+        if marked && pid != getpid() {
+            let _ = nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL);
+        }
+    }
+}
+
+fn pid_of(name: &OsStr) -> Option<Pid> {
+    name.to_str()?.parse().ok().map(Pid::from_raw)
+}

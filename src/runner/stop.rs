@@ -1,0 +1,81 @@
+use crate::Exit;
+use std::fmt;
+use tokio::sync::watch;
+
+/// Who wants a run to stop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StopReason {
+    /// SIGINT: Ctrl-C.
+    Interrupt,
+    /// SIGTERM: Slurm, systemd, Docker.
+    Terminate,
+    /// The program that uses the library.
+    Program,
+}
+
+impl StopReason {
+    /// The exit code of a command that was stopped for this reason.
+    pub fn exit(self) -> Exit {
+        match self {
+            Self::Interrupt | Self::Program => Exit::Interrupted,
+            Self::Terminate => Exit::Terminated,
+        }
+    }
+}
+
+impl fmt::Display for StopReason {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str(match self {
+            Self::Interrupt => "Ctrl-C",
+            Self::Terminate => "SIGTERM",
+            Self::Program => "request",
+        })
+    }
+}
+
+/// How urgent a stop is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum StopLevel {
+    #[default]
+    None,
+    /// Ask the worker, and give it its grace period.
+    Gentle(StopReason),
+    /// End the worker now.
+    Now(StopReason),
+}
+
+/// Stops a run from another thread. Clones stop the same run.
+#[derive(Debug, Clone)]
+pub struct Stop(watch::Sender<StopLevel>);
+
+impl Stop {
+    /// A handle that has not been used yet.
+    pub fn new() -> Self {
+        Self(watch::Sender::new(StopLevel::None))
+    }
+
+    /// The first call asks the worker to stop within its grace period, the
+    /// second ends it at once.
+    pub fn raise(&self, reason: StopReason) {
+        self.0.send_modify(|level| {
+            *level = match *level {
+                StopLevel::None => StopLevel::Gentle(reason),
+                StopLevel::Gentle(first) | StopLevel::Now(first) => StopLevel::Now(first),
+            };
+        });
+    }
+
+    pub(crate) fn subscribe(&self) -> watch::Receiver<StopLevel> {
+        self.0.subscribe()
+    }
+
+    pub(crate) fn level(&self) -> StopLevel {
+        *self.0.borrow()
+    }
+}
+
+impl Default for Stop {
+    fn default() -> Self {
+        Self::new()
+    }
+}

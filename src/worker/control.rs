@@ -1,0 +1,91 @@
+use super::host::Host;
+use explr_protocol::control::{Assignment, FD_VARIABLE, FromWorker, ToWorker};
+use nix::fcntl::{FcntlArg, FdFlag, fcntl};
+use std::io::{self, BufRead, BufReader, Write};
+use std::os::fd::{FromRawFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::sync::Mutex;
+
+/// The worker's end of the control socket.
+pub(crate) struct Control {
+    writer: Mutex<UnixStream>,
+    reader: Mutex<BufReader<UnixStream>>,
+}
+
+impl Control {
+    /// Takes over the descriptor that the runner left to this process, and
+    /// keeps it from the processes that the train function starts.
+    pub(crate) fn from_environment() -> io::Result<Self> {
+        let fd = std::env::var(FD_VARIABLE)
+            .ok()
+            .and_then(|text| text.parse().ok())
+            .ok_or_else(|| io::Error::other(format!("{FD_VARIABLE} is not a number")))?;
+        // SAFETY: the runner made this descriptor for this process alone, and
+        // nothing else in it has been told of the number. A wrong number is
+        // found by the calls below, which then fail.
+        let fd = unsafe { OwnedFd::from_raw_fd(fd) };
+        fcntl(&fd, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC))?;
+        let stream = UnixStream::from(fd);
+        Ok(Self {
+            reader: Mutex::new(BufReader::new(stream.try_clone()?)),
+            writer: Mutex::new(stream),
+        })
+    }
+
+    /// Sends a message. An orchestrator that is gone is the watchdog's
+    /// business, so errors end here.
+    pub(crate) fn send(&self, message: &FromWorker) {
+        let Ok(mut line) = serde_json::to_vec(message) else {
+            return;
+        };
+        line.push(b'\n');
+        if let Ok(mut writer) = self.writer.lock() {
+            let _ = writer.write_all(&line);
+        }
+    }
+
+    /// The next message; none when the orchestrator is gone.
+    pub(crate) fn receive(&self) -> Option<ToWorker> {
+        let mut line = String::new();
+        let mut reader = self.reader.lock().ok()?;
+        loop {
+            line.clear();
+            match reader.read_line(&mut line) {
+                Ok(0) | Err(_) => return None,
+                Ok(_) => match serde_json::from_str(&line) {
+                    Ok(message) => return Some(message),
+                    Err(error) => eprintln!("explr worker: unknown message: {error}"),
+                },
+            }
+        }
+    }
+
+    /// Waits for the first message.
+    pub(crate) fn receive_assignment(&self) -> Option<Box<Assignment>> {
+        match self.receive()? {
+            ToWorker::Start(assignment) => Some(assignment),
+            ToWorker::Stop => None,
+        }
+    }
+
+    /// Passes requests to stop on to the train function until the
+    /// orchestrator is gone.
+    pub(crate) fn listen(&self, host: &Host) {
+        while let Some(message) = self.receive() {
+            if message == ToWorker::Stop {
+                host.request_stop();
+            }
+        }
+    }
+}
+
+/// Ends the process without running destructors.
+pub(crate) fn exit_now(code: i32) -> ! {
+    let _ = io::stdout().flush();
+    // SAFETY: both functions may be called at any time; a null stream means
+    // every stream of C's stdio, which the train function may have filled.
+    unsafe {
+        nix::libc::fflush(std::ptr::null_mut());
+        nix::libc::_exit(code)
+    }
+}

@@ -1,0 +1,352 @@
+//! What a train function talks to: the other side of the plugin's C table.
+
+use super::replay::Replay;
+use crate::store::StoreError;
+use crate::store::journal::Writer;
+use explr_protocol::abi::{ABI_VERSION, Bytes, HostTable, RawMetric, Status};
+use explr_protocol::control::{FromWorker, Progress};
+use explr_protocol::{Event, FailureClass, LogLevel, Outcome, TrainError};
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::ffi::c_void;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// Log lines that wait to be shown; the journal has them all.
+const LOG_BACKLOG: usize = 1000;
+
+/// Takes messages for the orchestrator.
+pub(crate) type Outlet = Box<dyn Fn(FromWorker) + Send + Sync>;
+
+/// Receives what a train function logs and keeps what it is to be told.
+pub(crate) struct Host {
+    outlet: Outlet,
+    path: PathBuf,
+    journal: Mutex<Journal>,
+    news: Mutex<News>,
+    stop: AtomicBool,
+    /// The function has seen the request to stop.
+    stop_seen: AtomicBool,
+    outcome: Mutex<Option<Outcome>>,
+}
+
+struct Journal {
+    writer: Writer,
+    replay: Replay,
+    /// Newest value of each metric that changed since the last look.
+    latest: BTreeMap<String, f64>,
+    highest_step: i64,
+    logged: u64,
+    logged_at_last_look: u64,
+    failure: Option<String>,
+}
+
+#[derive(Default)]
+struct News {
+    told: Progress,
+    changed: bool,
+    logs: Vec<(LogLevel, String)>,
+    failure_told: bool,
+}
+
+impl Host {
+    /// Opens the run's journal.
+    pub(crate) fn open(journal: &Path, outlet: Outlet) -> Result<Self, StoreError> {
+        Ok(Self {
+            outlet,
+            path: journal.to_owned(),
+            journal: Mutex::new(Journal {
+                writer: Writer::open(journal)?,
+                replay: Replay::default(),
+                latest: BTreeMap::new(),
+                highest_step: 0,
+                logged: 0,
+                logged_at_last_look: 0,
+                failure: None,
+            }),
+            news: Mutex::new(News::default()),
+            stop: AtomicBool::new(false),
+            stop_seen: AtomicBool::new(false),
+            outcome: Mutex::new(None),
+        })
+    }
+
+    /// Sends a message to the orchestrator.
+    pub(crate) fn send(&self, message: FromWorker) {
+        (self.outlet)(message);
+    }
+
+    /// Asks the train function to stop at the next good moment.
+    pub(crate) fn request_stop(&self) {
+        self.stop.store(true, Ordering::Relaxed);
+    }
+
+    /// The C table of this host, valid as long as the host is.
+    pub(crate) fn table(&self) -> HostTable {
+        HostTable {
+            abi_version: ABI_VERSION,
+            host: std::ptr::from_ref(self).cast(),
+            log_metrics,
+            log_event,
+            progress,
+            finish,
+            stop_requested,
+            journal_len,
+            last_error,
+        }
+    }
+
+    /// Appends metrics of one step, given as names and values.
+    pub(crate) fn log_metrics<'a>(
+        &self,
+        metrics: impl Iterator<Item = (&'a str, f64)>,
+        step: i64,
+    ) -> Result<(), StoreError> {
+        let mut journal = lock(&self.journal);
+        let Journal {
+            writer,
+            replay,
+            latest,
+            highest_step,
+            logged,
+            ..
+        } = &mut *journal;
+        *highest_step = step.max(*highest_step);
+        let fresh = metrics.filter(|&(key, value)| {
+            *logged += 1;
+            match latest.get_mut(key) {
+                Some(last) => *last = value,
+                None => {
+                    latest.insert(key.to_owned(), value);
+                }
+            }
+            !replay.lives_again(key, step, value)
+        });
+        let written = writer.append_metrics(fresh, step).map(|_| ());
+        remember_failure(&mut journal, written)
+    }
+
+    /// Appends a sample of system metrics, which is no sign of progress.
+    pub(crate) fn log_sample(&self, sample: &[(String, f64)], step: i64) -> Result<(), StoreError> {
+        let mut journal = lock(&self.journal);
+        let values = sample.iter().map(|(key, value)| (key.as_str(), *value));
+        let written = journal.writer.append_metrics(values, step).map(|_| ());
+        remember_failure(&mut journal, written)
+    }
+
+    /// Appends an event.
+    pub(crate) fn log_event(&self, event: &Event) -> Result<(), StoreError> {
+        let mut journal = lock(&self.journal);
+        if let Event::Log { level, message } = event {
+            let mut news = lock(&self.news);
+            if news.logs.len() < LOG_BACKLOG {
+                news.logs.push((*level, message.clone()));
+            }
+        }
+        if let Event::Resumed {
+            seq_of_checkpoint, ..
+        } = event
+        {
+            journal.replay = Replay::load(&self.path, *seq_of_checkpoint)?;
+        }
+        let written = journal.writer.append(event).map(|_| ());
+        remember_failure(&mut journal, written)
+    }
+
+    /// What has changed since the last call, for the orchestrator.
+    pub(crate) fn take_news(&self) -> Vec<FromWorker> {
+        let mut messages = Vec::new();
+        // The order of locks is journal, then news, as in `log_event`.
+        let mut journal = lock(&self.journal);
+        let mut news = lock(&self.news);
+        for (level, message) in std::mem::take(&mut news.logs) {
+            messages.push(FromWorker::Log { level, message });
+        }
+        if news.changed || journal.logged != journal.logged_at_last_look {
+            let mut progress = news.told.clone();
+            progress
+                .step
+                .get_or_insert(u64::try_from(journal.highest_step).unwrap_or(0));
+            progress.metrics = std::mem::take(&mut journal.latest);
+            progress.metrics_logged = journal.logged;
+            journal.logged_at_last_look = journal.logged;
+            news.changed = false;
+            messages.push(FromWorker::Progress(progress));
+        }
+        if let Some(message) = journal.failure.clone().filter(|_| !news.failure_told) {
+            news.failure_told = true;
+            messages.push(FromWorker::JournalFailed { message });
+        }
+        messages
+    }
+
+    /// The outcome after the train function has returned. A result is in the
+    /// journal, on disk, when this returns.
+    pub(crate) fn conclude(&self) -> Outcome {
+        let outcome = lock(&self.outcome).take().unwrap_or_else(|| {
+            Outcome::Err(TrainError {
+                class: FailureClass::Exit,
+                message: "the train function returned without an outcome".to_owned(),
+                location: None,
+            })
+        });
+        let mut result = match outcome {
+            Outcome::Ok(result) => result,
+            Outcome::Err(error) => return Outcome::Err(error),
+        };
+        result.stopped_early |= self.stop_seen.load(Ordering::Relaxed);
+        let mut journal = lock(&self.journal);
+        let written = journal
+            .writer
+            .append(&Event::Result(result.clone()))
+            .and_then(|_| journal.writer.sync());
+        match written {
+            Ok(()) => Outcome::Ok(result),
+            Err(error) => Outcome::Err(TrainError {
+                class: FailureClass::Journal,
+                message: error.to_string(),
+                location: None,
+            }),
+        }
+    }
+}
+
+fn remember_failure(
+    journal: &mut Journal,
+    written: Result<(), StoreError>,
+) -> Result<(), StoreError> {
+    if let Err(error) = &written {
+        journal.failure = Some(error.to_string());
+    }
+    written
+}
+
+/// A panic while a lock was held leaves whole values behind, so the lock
+/// stays usable.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+thread_local! {
+    static LAST_ERROR: RefCell<String> = const { RefCell::new(String::new()) };
+}
+
+/// Runs a call of the table: no panic may cross into the plugin.
+fn guarded(call: impl FnOnce() -> Result<(), String>) -> Status {
+    let message = match std::panic::catch_unwind(std::panic::AssertUnwindSafe(call)) {
+        Ok(Ok(())) => return 0,
+        Ok(Err(message)) => message,
+        Err(_) => "a bug in explr's worker: see its log".to_owned(),
+    };
+    LAST_ERROR.with_borrow_mut(|last| *last = message);
+    1
+}
+
+/// # Safety
+/// `host` is what [`Host::table`] put into the table, and the host lives.
+unsafe fn host_of<'a>(host: *const c_void) -> &'a Host {
+    // SAFETY: the caller's promise.
+    unsafe { &*host.cast::<Host>() }
+}
+
+/// # Safety
+/// As for [`Bytes::as_slice`].
+unsafe fn text<'a>(bytes: Bytes) -> Result<&'a str, String> {
+    // SAFETY: the caller's promise.
+    std::str::from_utf8(unsafe { bytes.as_slice() }).map_err(|_| "text is not UTF-8".to_owned())
+}
+
+unsafe extern "C" fn log_metrics(
+    host: *const c_void,
+    metrics: *const RawMetric,
+    count: usize,
+    step: i64,
+) -> Status {
+    guarded(|| {
+        if count == 0 {
+            return Ok(());
+        }
+        // SAFETY: the table's contract: `metrics` points to `count` metrics
+        // that live during the call, as do the keys.
+        let (host, metrics) =
+            unsafe { (host_of(host), std::slice::from_raw_parts(metrics, count)) };
+        for metric in metrics {
+            // SAFETY: as above.
+            unsafe { text(metric.key) }?;
+        }
+        let named = metrics.iter().map(|metric| {
+            // SAFETY: as above, and the loop has checked that it is UTF-8.
+            let key = unsafe { std::str::from_utf8_unchecked(metric.key.as_slice()) };
+            (key, metric.value)
+        });
+        host.log_metrics(named, step).map_err(|e| e.to_string())
+    })
+}
+
+unsafe extern "C" fn log_event(host: *const c_void, event: Bytes) -> Status {
+    guarded(|| {
+        // SAFETY: the table's contract.
+        let (host, event) = unsafe { (host_of(host), event.as_slice()) };
+        let event = serde_json::from_slice(event).map_err(|e| format!("not an event: {e}"))?;
+        host.log_event(&event).map_err(|e| e.to_string())
+    })
+}
+
+unsafe extern "C" fn progress(host: *const c_void, progress: Bytes) -> Status {
+    guarded(|| {
+        // SAFETY: the table's contract.
+        let (host, progress) = unsafe { (host_of(host), progress.as_slice()) };
+        let progress =
+            serde_json::from_slice(progress).map_err(|e| format!("not a progress: {e}"))?;
+        let mut news = lock(&host.news);
+        news.told = progress;
+        news.changed = true;
+        Ok(())
+    })
+}
+
+unsafe extern "C" fn finish(host: *const c_void, outcome: Bytes) -> Status {
+    guarded(|| {
+        // SAFETY: the table's contract.
+        let (host, outcome) = unsafe { (host_of(host), outcome.as_slice()) };
+        let outcome =
+            serde_json::from_slice(outcome).map_err(|e| format!("not an outcome: {e}"))?;
+        // A plugin built with `panic = "abort"` has no later moment to tell.
+        if let Outcome::Err(_) = &outcome {
+            host.send(FromWorker::Finished {
+                outcome: Outcome::clone(&outcome),
+            });
+        }
+        lock(&host.outcome).get_or_insert(outcome);
+        Ok(())
+    })
+}
+
+unsafe extern "C" fn stop_requested(host: *const c_void) -> i32 {
+    // SAFETY: the table's contract.
+    let host = unsafe { host_of(host) };
+    let stop = host.stop.load(Ordering::Relaxed);
+    if stop {
+        host.stop_seen.store(true, Ordering::Relaxed);
+    }
+    i32::from(stop)
+}
+
+unsafe extern "C" fn journal_len(host: *const c_void) -> u64 {
+    // SAFETY: the table's contract.
+    let host = unsafe { host_of(host) };
+    lock(&host.journal).writer.len()
+}
+
+unsafe extern "C" fn last_error(_: *const c_void, buffer: *mut u8, capacity: usize) -> usize {
+    LAST_ERROR.with_borrow(|message| {
+        let copied = message.len().min(capacity);
+        if copied > 0 {
+            // SAFETY: the table's contract: `buffer` has room for `capacity`
+            // bytes, and it is not ours.
+            unsafe { std::ptr::copy_nonoverlapping(message.as_ptr(), buffer, copied) };
+        }
+        message.len()
+    })
+}

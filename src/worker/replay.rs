@@ -1,0 +1,69 @@
+//! Keeps a resumed run from logging twice what it lives again.
+//!
+//! A train function that continues from a checkpoint repeats the steps after
+//! it. What it logs then that equals what the journal holds already, in name,
+//! step and every bit of the value, is the same fact and isn't written again;
+//! whatever differs (a measured time, a result on a GPU) is.
+
+use crate::store::StoreError;
+use crate::store::journal::Reader;
+use explr_protocol::Event;
+use std::collections::HashMap;
+use std::path::Path;
+
+/// Bound on memory: about 60 MB. A run that logs more between two checkpoints
+/// logs the rest again.
+const MOST: usize = 1_000_000;
+
+/// Metrics that the journal holds and the function has not repeated yet.
+#[derive(Default)]
+pub(crate) struct Replay {
+    keys: HashMap<String, HashMap<(i64, u64), u32>>,
+    left: usize,
+}
+
+impl Replay {
+    /// Reads what the journal holds from record `seq` on.
+    pub(crate) fn load(journal: &Path, seq: u64) -> Result<Self, StoreError> {
+        let mut replay = Self::default();
+        let mut reader = Reader::open(journal, 0)?;
+        while let Some(entry) = reader.next() {
+            let record = entry?.record;
+            if replay.left == MOST {
+                break;
+            }
+            if record.seq < seq {
+                continue;
+            }
+            if let Event::Metric { key, value, step } = record.event {
+                *replay
+                    .keys
+                    .entry(key)
+                    .or_default()
+                    .entry((step, value.to_bits()))
+                    .or_default() += 1;
+                replay.left += 1;
+            }
+        }
+        Ok(replay)
+    }
+
+    /// Whether this metric is in the journal already. Each one counts once.
+    pub(crate) fn lives_again(&mut self, key: &str, step: i64, value: f64) -> bool {
+        if self.left == 0 {
+            return false;
+        }
+        let Some(values) = self.keys.get_mut(key) else {
+            return false;
+        };
+        let Some(count) = values.get_mut(&(step, value.to_bits())) else {
+            return false;
+        };
+        *count -= 1;
+        if *count == 0 {
+            values.remove(&(step, value.to_bits()));
+        }
+        self.left -= 1;
+        true
+    }
+}
