@@ -2,11 +2,20 @@
 
 use std::path::{Path, PathBuf};
 
+/// The link to libtorch that `make setup` and `explr init` make, and to which
+/// the project's `.cargo/config.toml` points cargo.
+const LINK: &str = ".libtorch";
+
+/// Whether cargo finds libtorch by itself for the crate in `folder`. Naming it
+/// to cargo in other words would make it build everything again.
+pub(crate) fn is_linked(folder: &Path) -> bool {
+    folder.ancestors().any(|folder| folder.join(LINK).exists())
+}
+
 /// The libtorch folder (with `lib` and `include` in it) for a plugin.
 ///
 /// `LIBTORCH` comes first. Then, for each of `near` and the folders above it:
-/// the link `.libtorch` that `make setup` and `explr init` make, and the
-/// `torch` package of a virtual environment in `.venv`. Last, the active
+/// the link `.libtorch`, and the `torch` package of a virtual environment in `.venv`. Last, the active
 /// virtual environment.
 pub(crate) fn find(near: &[&Path]) -> Option<PathBuf> {
     let given = std::env::var_os("LIBTORCH").map(PathBuf::from);
@@ -15,7 +24,7 @@ pub(crate) fn find(near: &[&Path]) -> Option<PathBuf> {
         .into_iter()
         .chain(near.iter().flat_map(|folder| {
             folder.ancestors().flat_map(|folder| {
-                std::iter::once(folder.join(".libtorch"))
+                std::iter::once(folder.join(LINK))
                     .chain(in_environment(&folder.join(".venv")))
             })
         }))

@@ -1,6 +1,6 @@
 //! Builds the crate of a plugin with cargo.
 
-use super::{RunError, Sink};
+use super::{RunError, Sink, libtorch};
 use crate::report::RunEvent;
 use serde::Deserialize;
 use std::io::{BufRead, BufReader, IsTerminal, Read};
@@ -49,7 +49,7 @@ pub(super) fn build(
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
-    if let Some(libtorch) = libtorch {
+    if let Some(libtorch) = libtorch.filter(|_| !libtorch::is_linked(folder)) {
         command.env("LIBTORCH", libtorch);
     }
     let mut child = command.spawn().map_err(RunError::NoCargo)?;

@@ -1,0 +1,223 @@
+//! What the integration tests share: a project in a temporary folder, the
+//! real binary, the fixture plugin.
+
+#![allow(dead_code)] // Every test binary uses its own part.
+
+use explr::store::journal::Reader;
+use explr::store::{RunDir, Store};
+use explr_protocol::{Event, Failure, RunState};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+
+/// Longest wait for something that must happen. Only a failing test waits
+/// this long.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The fixture plugin, built once.
+pub fn fixture() -> PathBuf {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    BUILT
+        .get_or_init(|| build_plugins("release").join("libfixture.so"))
+        .clone()
+}
+
+/// Builds `tests/plugins` and returns the folder of its libraries.
+pub fn build_plugins(profile: &str) -> PathBuf {
+    let target = Path::new(env!("CARGO_BIN_EXE_explr"))
+        .parent()
+        .and_then(Path::parent)
+        .unwrap();
+    let status = Command::new(env!("CARGO"))
+        .args(["build", "--quiet", "--profile", profile])
+        .arg("--target-dir")
+        .arg(target)
+        .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/plugins"))
+        .status()
+        .unwrap();
+    assert!(status.success(), "the fixture plugin doesn't build");
+    target.join(profile)
+}
+
+/// A folder with a configuration and a store.
+pub struct Project {
+    folder: TempDir,
+}
+
+impl Project {
+    /// A project that runs `function` of the fixture plugin. `more` is YAML.
+    pub fn new(function: &str, more: &str) -> Self {
+        Self::with_plugin(&fixture(), function, more)
+    }
+
+    /// The same with another plugin. Without tracking, unless `more` asks for
+    /// it.
+    pub fn with_plugin(plugin: &Path, function: &str, more: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let mlflow = if more.contains("mlflow:") {
+            ""
+        } else {
+            "mlflow: off\n"
+        };
+        let text = format!(
+            "experiment: test\ntrain: {{plugin: {}, function: {function}}}\n{mlflow}{more}\n",
+            plugin.display()
+        );
+        std::fs::write(folder.path().join("config.yaml"), text).unwrap();
+        Self { folder }
+    }
+
+    pub fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// `explr`, in the project's folder.
+    pub fn explr(&self) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_explr"));
+        command.current_dir(self.path()).stdin(Stdio::null());
+        for (name, _) in std::env::vars() {
+            if name.starts_with("EXPLR_") || name.starts_with("MLFLOW_") {
+                command.env_remove(name);
+            }
+        }
+        command
+    }
+
+    /// `explr run config.yaml` with further arguments, to its end.
+    pub fn run(&self, arguments: &[&str]) -> Output {
+        let output = self.command(arguments).output().unwrap();
+        println!("{}", String::from_utf8_lossy(&output.stderr));
+        output
+    }
+
+    /// The same, still running.
+    pub fn start(&self, arguments: &[&str]) -> Running {
+        let child = self
+            .command(arguments)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        Running(child)
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = self.explr();
+        command.args(["run", "config.yaml"]).args(arguments);
+        command
+    }
+
+    pub fn store(&self) -> Store {
+        Store::existing(&self.path().join(".explr")).unwrap()
+    }
+
+    /// The one run of the store.
+    pub fn only_run(&self) -> RunDir {
+        let mut runs = self.store().runs().unwrap();
+        assert_eq!(runs.len(), 1);
+        runs.remove(0)
+    }
+
+    /// Waits until the store has a run whose journal holds a metric.
+    pub fn wait_for_metric(&self) -> RunDir {
+        wait_for("a metric in the journal", || {
+            let store = Store::existing(&self.path().join(".explr")).ok()?;
+            let run = store.runs().ok()?.pop()?;
+            metrics(&run).is_empty().then_some(()).is_none().then_some(run)
+        })
+    }
+
+    /// The failure of the one run, which must have failed.
+    pub fn failure(&self) -> Failure {
+        let summary = self.only_run().summary().unwrap();
+        assert_eq!(summary.state, RunState::Failed);
+        summary.failure.unwrap()
+    }
+}
+
+/// A process that is ended, should the test end first.
+pub struct Running(pub Child);
+
+impl Running {
+    pub fn signal(&self, signal: nix::sys::signal::Signal) {
+        nix::sys::signal::kill(self.pid(), signal).unwrap();
+    }
+
+    pub fn pid(&self) -> nix::unistd::Pid {
+        nix::unistd::Pid::from_raw(i32::try_from(self.0.id()).unwrap())
+    }
+
+    /// The exit code, once it has exited.
+    pub fn code(&mut self) -> Option<i32> {
+        let child = &mut self.0;
+        wait_for("the process to exit", || child.try_wait().unwrap()).code()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Waits until `look` finds something.
+pub fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let began = Instant::now();
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(began.elapsed() < PATIENCE, "waited in vain for {what}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// The events of a run.
+pub fn events(run: &RunDir) -> Vec<Event> {
+    let mut reader = Reader::open(&run.journal_path(), 0).unwrap();
+    let mut events = Vec::new();
+    while let Some(entry) = reader.next() {
+        events.push(entry.unwrap().record.event);
+    }
+    events
+}
+
+/// The metrics of a run that its train function logged, in order.
+pub fn metrics(run: &RunDir) -> Vec<(String, i64, f64)> {
+    events(run)
+        .into_iter()
+        .filter_map(|event| match event {
+            Event::Metric { key, value, step } if !key.starts_with("system/") => {
+                Some((key, step, value))
+            }
+            _ => None,
+        })
+        .collect()
+}
+
+/// Whether a process is there and is no zombie.
+pub fn is_alive(pid: i32) -> bool {
+    std::fs::read_to_string(format!("/proc/{pid}/stat"))
+        .is_ok_and(|stat| !stat.rsplit(')').next().unwrap_or("").starts_with(" Z"))
+}
+
+/// Processes that carry the mark of a run.
+pub fn processes_of(run: &RunDir) -> Vec<i32> {
+    let mark = format!("EXPLR_RUN_ID={}", run.id());
+    std::fs::read_dir("/proc")
+        .unwrap()
+        .flatten()
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+        .filter(|pid| {
+            std::fs::read(format!("/proc/{pid}/environ"))
+                .is_ok_and(|text| text.split(|b| *b == 0).any(|v| v == mark.as_bytes()))
+        })
+        .collect()
+}
+
+pub fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
