@@ -4,6 +4,9 @@
 //! back into text and an [`Exit`] code. Errors end here: the library's typed
 //! ones carry the exit code, everything else is a bug (code 1).
 
+mod repair;
+mod runs;
+
 use clap::{Parser, Subcommand};
 use explr::Exit;
 
@@ -16,8 +19,21 @@ struct Cli {
 }
 
 #[derive(Debug, Subcommand)]
-enum Command {}
+enum Command {
+    /// List, show and remove runs.
+    Runs(runs::Args),
+    /// Keep what is whole of a damaged journal.
+    Repair(repair::Args),
+}
 
 pub(crate) fn main() -> Exit {
-    match Cli::parse().command {}
+    let executed = match Cli::parse().command {
+        Command::Runs(args) => runs::execute(&args),
+        Command::Repair(args) => repair::execute(&args),
+    };
+    executed.unwrap_or_else(|error| {
+        eprintln!("error: {error:#}");
+        let known = error.downcast_ref::<explr::store::StoreError>();
+        known.map_or(Exit::Bug, explr::store::StoreError::exit)
+    })
 }
