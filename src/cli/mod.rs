@@ -7,7 +7,10 @@
 mod completions;
 mod interrupt;
 mod man;
+mod repair;
 mod run;
+mod runs;
+mod schema;
 
 use clap::{Parser, Subcommand};
 use explr::Exit;
@@ -24,6 +27,12 @@ struct Cli {
 enum Command {
     /// Train once, as a configuration file says.
     Run(run::Args),
+    /// List, show and remove runs.
+    Runs(runs::Args),
+    /// Keep what is whole of a damaged journal.
+    Repair(repair::Args),
+    /// Print the JSON Schema of configuration files.
+    Schema,
     /// Print a shell's completion script.
     Completions(completions::Args),
     /// Write the manual pages into a folder.
@@ -36,6 +45,9 @@ enum Command {
 pub(crate) fn main() -> Exit {
     let executed = match Cli::parse().command {
         Command::Run(args) => run::execute(&args),
+        Command::Runs(args) => runs::execute(&args),
+        Command::Repair(args) => repair::execute(&args),
+        Command::Schema => schema::execute(),
         Command::Completions(args) => completions::execute(&args),
         Command::Man(args) => man::execute(&args),
         Command::Worker => Ok(explr::worker::main()),
@@ -45,11 +57,13 @@ pub(crate) fn main() -> Exit {
 
 /// Says what went wrong, and gives the code to end with.
 fn report(error: &anyhow::Error) -> Exit {
-    let known = error.downcast_ref::<explr::Error>();
-    match known {
+    if let Some(explr::Error::Config(problems)) = error.downcast_ref() {
         // A configuration's problems come with headings of their own.
-        Some(explr::Error::Config(problems)) => eprintln!("{problems}"),
-        _ => eprintln!("error: {error:#}"),
+        eprintln!("{problems}");
+    } else {
+        eprintln!("error: {error:#}");
     }
-    known.map_or(Exit::Bug, explr::Error::exit)
+    let known = error.downcast_ref().map(explr::Error::exit);
+    let of_store = error.downcast_ref().map(explr::store::StoreError::exit);
+    known.or(of_store).unwrap_or(Exit::Bug)
 }

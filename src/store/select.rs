@@ -11,11 +11,16 @@ pub(super) fn pick(name: &str, ids: &[RunId], root: &Path) -> Result<RunId> {
         return Ok(last.clone());
     }
     let wanted = name.to_ascii_lowercase();
-    let begins = |id: &&RunId| id.as_str().starts_with(&wanted) || id.short().starts_with(&wanted);
+    // The short form, and any longer end of the id, is random: a good name.
+    let fits = |id: &&RunId| {
+        id.as_str().starts_with(&wanted)
+            || id.short().starts_with(&wanted)
+            || wanted.len() > id.short().len() && id.as_str().ends_with(&wanted)
+    };
     let exact = |id: &&RunId| id.as_str() == wanted || id.short() == wanted;
     let mut found: Vec<RunId> = ids.iter().filter(exact).cloned().collect();
     if found.is_empty() && !wanted.is_empty() {
-        found = ids.iter().filter(begins).cloned().collect();
+        found = ids.iter().filter(fits).cloned().collect();
     }
     match found.as_slice() {
         [one] => Ok(one.clone()),
@@ -80,6 +85,7 @@ mod tests {
             "01932f6e-8a4b-7c1d",
             "5c6",
             "5C6D",
+            "3a4b5c6d7e8f",
         ] {
             assert_eq!(picked(name), ids[0].as_str(), "{name}");
         }

@@ -57,7 +57,10 @@ fn explain(line: &[u8], error: &serde_json::Error) -> String {
         // serde_json counts lines within this one line: always 1.
         let text = error.to_string();
         let end = text.rfind(" at line ").unwrap_or(text.len());
-        format!("{} at column {}", &text[..end], error.column())
+        match error.column() {
+            0 => text[..end].to_owned(),
+            column => format!("{} at column {column}", &text[..end]),
+        }
     }
 }
 
@@ -248,6 +251,6 @@ mod tests {
         insta::assert_snapshot!(of(b"{\"seq\":1,\"ts\":2,\"type\":\"metr"), @"EOF while parsing a string at column 28");
         insta::assert_snapshot!(of(b"{\"seq\":1,\"ts\":2,\"type\":\"meltric\"}"), @"unknown variant `meltric`, expected one of `state`, `metric`, `param`, `tag`, `artifact`, `dataset`, `checkpoint`, `report`, `log`, `result`, `resumed` at column 33");
         insta::assert_snapshot!(of(b"{\"seq\":1,\"ts\":2,\"type\":\"metric\",\"key\":\"a\"}"), @"missing field `value` at column 42");
-        insta::assert_snapshot!(of(b"[]"), @"invalid type: sequence, expected struct Record at column 0");
+        insta::assert_snapshot!(of(b"[]"), @"invalid type: sequence, expected struct Record");
     }
 }
