@@ -39,7 +39,7 @@ pub(crate) fn execute(args: &Args) -> anyhow::Result<Exit> {
         eprintln!("looked at {} runs", runs.len());
     }
     // A repaired run may be one that a crash left without an end.
-    store.reconcile()?;
+    explr::runner::reconcile(&store)?;
     Ok(first_error.unwrap_or(Exit::Ok))
 }
 

@@ -69,7 +69,7 @@ impl StoreArgs {
     /// Opens the store and gives an end to runs that a crash left without.
     pub(crate) fn open_reconciled(&self) -> Result<Store, StoreError> {
         let store = self.open()?;
-        match store.reconcile() {
+        match explr::runner::reconcile(&store) {
             Ok(ended) => {
                 for id in ended {
                     eprintln!(

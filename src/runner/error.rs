@@ -1,3 +1,4 @@
+use super::stop::StopReason;
 use crate::Exit;
 use crate::config::interpolate::InterpolateError;
 use explr_protocol::Device;
@@ -135,6 +136,9 @@ pub enum RunError {
     /// A `${env:NAME}}` lost its variable since the configuration was read.
     #[error(transparent)]
     Interpolate(#[from] InterpolateError),
+    /// Someone stopped it before it began.
+    #[error("stopped before the run began ({0})")]
+    Stopped(StopReason),
     /// Tracking was required and there is none.
     #[error("MLflow is required and can't be reached: {why}")]
     TrackingRequired {
@@ -157,6 +161,7 @@ impl RunError {
             }
             Self::NoDevice { .. } | Self::Resources { .. } => Exit::Resources,
             Self::NoSpace { .. } | Self::Log { .. } => Exit::Store,
+            Self::Stopped(reason) => reason.exit(),
             Self::TrackingRequired { .. } => Exit::Tracking,
             Self::NotServed | Self::Spawn { .. } | Self::Wait(_) | Self::EventLoop(_) => Exit::Bug,
         }

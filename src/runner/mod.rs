@@ -37,10 +37,21 @@ pub use run::run;
 pub use stop::{Stop, StopReason};
 
 use crate::report::RunEvent;
+use crate::store::{RunId, Store, StoreError};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Where events go.
 type Sink<'s> = dyn FnMut(RunEvent) + 's;
+
+/// Marks runs whose explr was killed as interrupted (promise P3), ends what
+/// is left of their processes, and returns their ids.
+pub fn reconcile(store: &Store) -> Result<Vec<RunId>, StoreError> {
+    let crashed = store.reconcile()?;
+    for run in &crashed {
+        spawn::end_strays(run.as_str());
+    }
+    Ok(crashed)
+}
 
 static WORKERS_ARE_SERVED: AtomicBool = AtomicBool::new(false);
 

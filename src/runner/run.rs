@@ -61,8 +61,12 @@ async fn run_here(
     let store = Store::open(&plan.store)?;
     check_space(store.root())?;
     let settings = Settings::resolve(&request.loaded.config.mlflow, &request.loaded.dir, &store)?;
-    let code = plan.build(sink)?;
-    store.reconcile()?;
+    let code = plan.build(sink);
+    if let StopLevel::Gentle(reason) | StopLevel::Now(reason) = stop.level() {
+        return Err(RunError::Stopped(reason).into());
+    }
+    let code = code?;
+    super::reconcile(&store)?;
     let (manifest, diff) = plan.manifest(request);
     let earlier = resume::find(&store, &request.resume, &manifest)?;
     let run = Run::enter(&store, request, &plan, &manifest, diff, earlier)?;

@@ -65,8 +65,11 @@ impl Stop {
         });
     }
 
+    /// A receiver that first tells what was raised before.
     pub(crate) fn subscribe(&self) -> watch::Receiver<StopLevel> {
-        self.0.subscribe()
+        let mut receiver = self.0.subscribe();
+        receiver.mark_changed();
+        receiver
     }
 
     pub(crate) fn level(&self) -> StopLevel {
