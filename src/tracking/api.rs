@@ -92,12 +92,16 @@ impl Client {
         Ok(self.text("/version").await?.trim().to_owned())
     }
 
-    /// An experiment by id; this asks the database.
-    pub(super) async fn experiment(&self, id: &str) -> Result<Experiment, CallError> {
-        let answer: ExperimentAnswer = self
-            .get("experiments/get", &[("experiment_id", id)])
+    /// An experiment by id, and a header of the answer.
+    pub(super) async fn experiment_and_header(
+        &self,
+        id: &str,
+        header: &str,
+    ) -> Result<(Option<String>, Experiment), CallError> {
+        let (header, answer): (_, ExperimentAnswer) = self
+            .get_with_header("experiments/get", &[("experiment_id", id)], header)
             .await?;
-        Ok(answer.experiment)
+        Ok((header, answer.experiment))
     }
 
     /// The id of the experiment with this name: found, restored or created.

@@ -70,8 +70,8 @@ impl Batch {
                     _ => return Err(Item::Param(param)),
                 }
             }
-            Item::Tag(tag) => match self.tags.iter_mut().find(|known| known.key == tag.key) {
-                Some(known) => known.value = tag.value,
+            Item::Tag(tag) => match self.tags.iter().position(|known| known.key == tag.key) {
+                Some(at) => self.tags[at].value = tag.value,
                 None if self.tags.len() < TAGS => self.tags.push(tag),
                 None => return Err(Item::Tag(tag)),
             },

@@ -157,6 +157,22 @@ impl Client {
         json(self.send(request).await?).await
     }
 
+    /// The same, with a header of the answer.
+    pub(super) async fn get_with_header<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        query: &[(&str, &str)],
+        header: &str,
+    ) -> Result<(Option<String>, T), CallError> {
+        let request = self
+            .request(Method::GET, &format!("/api/2.0/mlflow/{path}"))
+            .query(query);
+        let response = self.send(request).await?;
+        let value = response.headers().get(header);
+        let value = value.and_then(|value| Some(value.to_str().ok()?.to_owned()));
+        Ok((value, json(response).await?))
+    }
+
     /// A POST of the tracking API.
     pub(super) async fn post<T: DeserializeOwned>(
         &self,
@@ -187,8 +203,9 @@ impl Client {
     }
 
     /// Sends a body of known length as it is read.
-    pub(super) async fn put(
+    pub(super) async fn upload(
         &self,
+        method: Method,
         path: &str,
         content_type: &str,
         length: u64,
@@ -196,7 +213,7 @@ impl Client {
     ) -> Result<(), CallError> {
         let limit = self.timeout + Duration::from_secs(length / SLOWEST_UPLOAD);
         let request = self
-            .request(Method::PUT, path)
+            .request(method, path)
             .timeout(limit)
             .header(CONTENT_TYPE, content_type)
             // Without it the body would be chunked, which the server refuses.

@@ -97,6 +97,9 @@ pub enum TrackingError {
     /// The server can't be reached.
     #[error("MLflow can't be reached: {0}")]
     Unreachable(String),
+    /// The server won't have the run or its experiment.
+    #[error("MLflow refuses the run: {0}")]
+    Refused(String),
     /// A file of the store can't be read or written.
     #[error("{}: {source}", path.display())]
     Io {
@@ -111,6 +114,11 @@ pub enum TrackingError {
 }
 
 impl TrackingError {
+    /// Whether waiting for the server is of no use.
+    pub(super) fn is_lasting(&self) -> bool {
+        !matches!(self, Self::Unreachable(_) | Self::Slow { .. } | Self::Died { .. })
+    }
+
     /// Ties an I/O error to its file.
     pub(super) fn io(path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.into();

@@ -1,6 +1,6 @@
 """Starts `mlflow server` detached, at low priority and in one process.
 
-Carried inside explr and run with `python -c`. Arguments: the database file,
+Written by explr at each start; changes are lost. Arguments: the database file,
 then those of `mlflow server`.
 """
 
@@ -13,6 +13,7 @@ def detach():
         os.setsid()
     except OSError:
         pass  # already the leader of its group
+    os.closerange(3, 1024)  # whoever waits for a pipe of explr's parent
     try:
         os.nice(5)  # the training has priority
     except OSError:
