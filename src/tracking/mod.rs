@@ -1,67 +1,50 @@
-//! stub
-#![allow(missing_docs, dead_code)]
-use crate::store::{RunDir, Store};
-use std::path::Path;
-use std::time::Duration;
-#[derive(Debug, Clone, PartialEq)]
-pub enum ServerStatus {
-    Starting,
-    Up { url: String },
-    Down { reason: String },
-}
-#[derive(Debug, Clone, PartialEq)]
-pub struct Status {
-    pub server: ServerStatus,
-    pub run_url: Option<String>,
-    pub shipped: u64,
-    pub total: u64,
-    pub warnings: Vec<String>,
-}
-#[derive(Debug, Clone, PartialEq)]
-pub struct Report {
-    pub left: u64,
-    pub set_aside: u64,
-    pub run_url: Option<String>,
-    pub error: Option<String>,
-}
-#[derive(Debug, thiserror::Error)]
-#[error("x")]
-pub struct TrackingError;
-impl TrackingError {
-    pub fn exit(&self) -> crate::Exit {
-        crate::Exit::Tracking
-    }
-}
-pub struct Settings;
-impl Settings {
-    pub fn resolve(
-        _: &crate::config::Mlflow,
-        _: &Path,
-        _: &Store,
-    ) -> Result<Option<Self>, TrackingError> {
-        Ok(None)
-    }
-}
-pub struct Shipper;
-impl Shipper {
-    pub fn start(_: Settings, _: Store, _: RunDir) -> Self {
-        Self
-    }
-    pub fn status(&self) -> Status {
-        Status {
-            server: ServerStatus::Starting,
-            run_url: None,
-            shipped: 0,
-            total: 0,
-            warnings: vec![],
-        }
-    }
-    pub fn finish(self, _: Duration, _: impl FnMut(&Status)) -> Report {
-        Report {
-            left: 0,
-            set_aside: 0,
-            run_url: None,
-            error: None,
-        }
-    }
+//! Tracking: brings MLflow up to date with the store.
+//!
+//! Journals flow in, calls of MLflow's REST API flow out; nothing waits for
+//! them but the end of a run. A [`Shipper`] follows the journal of the run
+//! that goes on, [`sync`] brings what was left. Both cut the journal into
+//! units of one request each, send one at a time, and note after each answer
+//! how far they are (`mlflow.json`), so that they can be killed at any moment.
+//! A repeated request changes nothing at the server.
+//!
+//! Where no server is named, the store has its own ([`ui`] finds, starts and
+//! stops it).
+//!
+//! Promises kept here: MLflow ends up holding exactly what the journal holds
+//! (P2), runs that died do not stay RUNNING there (P3), and training never
+//! notices how the server does (P7).
+
+mod api;
+mod artifacts;
+mod auth;
+mod batch;
+mod client;
+mod cursor;
+mod describe;
+mod engine;
+mod error;
+mod names;
+mod retry;
+mod server;
+mod settings;
+mod ship;
+mod shipper;
+mod status;
+mod sync;
+pub mod ui;
+mod unit;
+
+pub use error::TrackingError;
+pub use server::{Process, Running};
+pub use settings::Settings;
+pub use shipper::Shipper;
+pub use status::{Report, ServerStatus, Status};
+pub use sync::{has_unshipped, settings_of, sync};
+
+/// Number of records in a run's journal; 0 for one that can't be read.
+fn journal_records(run: &crate::store::RunDir) -> u64 {
+    crate::store::journal::last_record(&run.journal_path())
+        .ok()
+        .flatten()
+        .map_or(0, |record| record.seq + 1)
 }

@@ -1,0 +1,104 @@
+use super::client::Client;
+use super::retry;
+use super::server::OwnServer;
+use super::settings::{Settings, Target};
+use super::ship::{RunShip, Step, Trouble};
+use super::TrackingError;
+use std::time::{Duration, Instant};
+
+/// Ships runs to one server: finds it, starts it, and gets over its troubles.
+#[derive(Debug)]
+pub(super) struct Engine {
+    settings: Settings,
+    client: Option<Client>,
+    /// Failed attempts in a row.
+    failures: u32,
+    /// Since when the server has been out of reach.
+    down_since: Option<Instant>,
+}
+
+/// What became of an attempt.
+#[derive(Debug)]
+pub(super) enum Outcome {
+    /// Something was sent; there may be more.
+    Sent,
+    /// The journal has no more.
+    Idle,
+    /// To be tried again after a pause.
+    Later { pause: Duration, reason: String },
+    /// The run, or the server, can't be used at all.
+    Broken(TrackingError),
+}
+
+impl Engine {
+    pub(super) fn new(settings: Settings) -> Self {
+        Self {
+            settings,
+            client: None,
+            failures: 0,
+            down_since: None,
+        }
+    }
+
+    /// The address of the server that is in use.
+    pub(super) fn base(&self) -> Option<&str> {
+        self.client.as_ref().map(Client::base)
+    }
+
+    /// How long the server has been out of reach.
+    pub(super) fn down_for(&self) -> Option<Duration> {
+        self.down_since.map(|since| since.elapsed())
+    }
+
+    /// One step of shipping a run, in whatever state the server is.
+    pub(super) async fn step(&mut self, ship: &mut RunShip) -> Outcome {
+        let client = match self.connect().await {
+            Ok(client) => client,
+            Err(error) if error.is_lasting() => return Outcome::Broken(error),
+            Err(error) => return self.later(None, error.to_string()),
+        };
+        match ship.step(&client).await {
+            Ok(step) => {
+                self.failures = 0;
+                self.down_since = None;
+                match step {
+                    Step::Sent => Outcome::Sent,
+                    Step::Idle => Outcome::Idle,
+                }
+            }
+            Err(Trouble::Broken(error)) => Outcome::Broken(error),
+            Err(Trouble::Wait { asked, reason }) => {
+                // It may be another process, on another port, next time.
+                if matches!(self.settings.target, Target::Own(_)) {
+                    self.client = None;
+                }
+                self.later(asked, reason)
+            }
+        }
+    }
+
+    fn later(&mut self, asked: Option<Duration>, reason: String) -> Outcome {
+        self.failures += 1;
+        self.down_since.get_or_insert_with(Instant::now);
+        Outcome::Later {
+            pause: retry::pause(self.failures, asked, retry::jitter()),
+            reason,
+        }
+    }
+
+    async fn connect(&mut self) -> Result<Client, TrackingError> {
+        if let Some(client) = &self.client {
+            return Ok(client.clone());
+        }
+        let url = match &self.settings.target {
+            Target::Remote(base) => base.clone(),
+            Target::Own(server) => ensure(server).await?.url,
+        };
+        let client = Client::new(&url, &self.settings.options)?;
+        Ok(self.client.insert(client).clone())
+    }
+}
+
+async fn ensure(server: &OwnServer) -> Result<super::Running, TrackingError> {
+    server.ensure().await
+}

@@ -1,0 +1,484 @@
+use super::artifacts::{self, UploadError, Uploaded};
+use super::batch::Batch;
+use super::client::{CallError, Client, Remedy};
+use super::cursor::{Cursor, Lines, ShipLock};
+use super::describe::{self, FAILURE, failure_text};
+use super::unit::{Unit, Units, Work};
+use super::{TrackingError, api, retry};
+use crate::store::journal::{Reader, last_record};
+use crate::store::{Manifest, RunDir};
+use explr_protocol::{Failure, RunState};
+use serde_json::json;
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+/// How many requests may be spent on finding what the server refuses in one
+/// batch.
+const SEARCH: usize = 64;
+/// Different warnings that are kept.
+const WARNINGS: usize = 20;
+
+/// One run on its way to the server. The only one that writes its cursor.
+#[derive(Debug)]
+pub(super) struct RunShip {
+    run: RunDir,
+    manifest: Manifest,
+    cursor: Cursor,
+    /// What the cursor belongs to.
+    server: String,
+    units: Units,
+    /// What is being sent. Kept until it is acknowledged, so that a repeated
+    /// request is the same to the byte.
+    unit: Option<Unit>,
+    uploaded: Uploaded,
+    /// The run was seen at the server since the last trouble with it.
+    present: bool,
+    /// Answers 500 to the current unit.
+    stumbles: u32,
+    warnings: BTreeSet<String>,
+    _lock: ShipLock,
+}
+
+/// What one step did.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    /// Something was acknowledged; there may be more.
+    Sent,
+    /// All that the journal holds is at the server.
+    Idle,
+}
+
+/// Why a step did nothing.
+#[derive(Debug)]
+pub(super) enum Trouble {
+    /// The server can't be used now.
+    Wait {
+        asked: Option<Duration>,
+        reason: String,
+    },
+    /// The run can't be shipped.
+    Broken(TrackingError),
+}
+
+impl From<TrackingError> for Trouble {
+    fn from(error: TrackingError) -> Self {
+        Self::Broken(error)
+    }
+}
+
+impl From<crate::store::StoreError> for Trouble {
+    fn from(error: crate::store::StoreError) -> Self {
+        Self::Broken(error.into())
+    }
+}
+
+impl RunShip {
+    /// Takes the run for shipping; none if another process has it.
+    pub(super) fn open(run: RunDir, server: &str) -> Result<Option<Self>, TrackingError> {
+        let Some(lock) = ShipLock::take(&run)? else {
+            return Ok(None);
+        };
+        let manifest = run.manifest()?;
+        let mut uploaded = Uploaded::load(&run);
+        let cursor = match Cursor::read(&run).filter(|cursor| cursor.is_for(server)) {
+            Some(cursor) => cursor,
+            None => {
+                forget(&run, &mut uploaded);
+                Cursor::new(server)
+            }
+        };
+        Ok(Some(Self {
+            units: units(&run, &cursor)?,
+            server: server.to_owned(),
+            run,
+            manifest,
+            cursor,
+            unit: None,
+            uploaded,
+            present: false,
+            stumbles: 0,
+            warnings: BTreeSet::new(),
+            _lock: lock,
+        }))
+    }
+
+    pub(super) fn run(&self) -> &RunDir {
+        &self.run
+    }
+
+    /// Records at the server.
+    pub(super) fn shipped(&self) -> u64 {
+        self.cursor.records
+    }
+
+    /// Records in the journal.
+    pub(super) fn total(&self) -> u64 {
+        let last = last_record(&self.run.journal_path()).ok().flatten();
+        last.map_or(0, |record| record.seq + 1).max(self.shipped())
+    }
+
+    pub(super) fn set_aside(&self) -> u64 {
+        self.cursor.set_aside
+    }
+
+    pub(super) fn warnings(&self) -> impl Iterator<Item = &String> {
+        self.warnings.iter()
+    }
+
+    /// The page of the run.
+    pub(super) fn url(&self, base: &str) -> Option<String> {
+        let run = self.cursor.run_id.as_ref()?;
+        let experiment = &self.cursor.experiment_id;
+        Some(format!("{base}/#/experiments/{experiment}/runs/{run}"))
+    }
+
+    /// Sends the next unit of the journal.
+    pub(super) async fn step(&mut self, client: &Client) -> Result<Step, Trouble> {
+        if !self.present {
+            self.enter(client).await?;
+        }
+        if self.unit.is_none() {
+            self.unit = self.units.next()?;
+            self.stumbles = 0;
+        }
+        let Some(unit) = self.unit.take() else {
+            return Ok(Step::Idle);
+        };
+        match self.send(client, &unit).await {
+            Ok(()) => self.acknowledge(&unit)?,
+            Err(trouble) => {
+                // Unless the run starts anew, the same again.
+                if self.present {
+                    self.unit = Some(unit);
+                }
+                return Err(trouble);
+            }
+        }
+        Ok(Step::Sent)
+    }
+
+    fn acknowledge(&mut self, unit: &Unit) -> Result<(), TrackingError> {
+        if !self.present {
+            return Ok(());
+        }
+        self.cursor.offset = unit.end_offset;
+        self.cursor.records = unit.records;
+        let known = &self.cursor.renamed;
+        let count = known.metrics.len() + known.params.len() + known.tags.len();
+        if self.units.renames() != count {
+            self.cursor.renamed = self.units.renamed();
+            let text = format!(
+                "{} names hold characters that MLflow refuses; mlflow.json says how they were \
+                 changed",
+                self.units.renames()
+            );
+            self.warn(text);
+        }
+        self.cursor.write(&self.run)
+    }
+
+    /// Makes sure that experiment and run exist.
+    async fn enter(&mut self, client: &Client) -> Result<(), Trouble> {
+        if let Some(id) = &self.cursor.run_id {
+            let known = client.run(id).await.map_err(wait)?;
+            if known.is_some_and(|run| !run.is_deleted()) {
+                return self.begin();
+            }
+        }
+        let (name, note) = (&self.manifest.experiment, self.manifest.description.as_deref());
+        let experiment_id = client
+            .ensure_experiment(name, note)
+            .await
+            .map_err(refused_run)?;
+        let uuid = self.manifest.run_id.as_str();
+        // Creating is not idempotent: perhaps an earlier try got through.
+        let run = match client.find_run(&experiment_id, uuid).await.map_err(wait)? {
+            Some(run) => run,
+            None => {
+                let new = describe::new_run(&self.manifest, &experiment_id);
+                client.create_run(&new).await.map_err(refused_run)?
+            }
+        };
+        if self.cursor.run_id.as_ref() != Some(&run.run_id) {
+            if self.cursor.run_id.is_some() {
+                self.warn("the run was gone from the server; it is shipped again".to_owned());
+            }
+            self.cursor = Cursor::new(&self.server);
+            self.cursor.run_id = Some(run.run_id);
+            forget(&self.run, &mut self.uploaded);
+        }
+        self.cursor.experiment_id = experiment_id;
+        self.cursor.artifact_uri = run.artifact_uri;
+        self.cursor.write(&self.run)?;
+        self.begin()
+    }
+
+    /// Reads on from where the cursor stands.
+    fn begin(&mut self) -> Result<(), Trouble> {
+        self.units = units(&self.run, &self.cursor)?;
+        self.unit = None;
+        self.present = true;
+        Ok(())
+    }
+
+    fn run_id(&self) -> String {
+        self.cursor.run_id.clone().unwrap_or_default()
+    }
+
+    async fn send(&mut self, client: &Client, unit: &Unit) -> Result<(), Trouble> {
+        let result = match &unit.work {
+            Work::Batch { batch, long_values } => {
+                self.send_batch(client, batch).await?;
+                for value in long_values {
+                    if !self.present {
+                        break;
+                    }
+                    self.warn(format!(
+                        "a value too long for MLflow was cut; the whole is the artifact {}",
+                        value.file
+                    ));
+                    let (uri, run) = (&self.cursor.artifact_uri, self.run_id());
+                    let sent =
+                        artifacts::upload_text(client, uri, &run, &value.file, &value.text).await;
+                    self.settle(client, sent, || json!({"artifact": value.file}))
+                        .await?;
+                }
+                return Ok(());
+            }
+            Work::State {
+                state,
+                attempt,
+                failure,
+                ts,
+            } => {
+                self.send_state(client, *state, *attempt, failure.as_ref(), *ts)
+                    .await
+            }
+            Work::Artifact(name) => return self.send_artifact(client, name).await,
+            Work::Dataset(dataset) => client.log_dataset(&self.run_id(), dataset).await,
+        };
+        self.settle(client, result, || match &unit.work {
+            Work::State { state, .. } => json!({"state": state}),
+            Work::Dataset(dataset) => json!({"dataset": dataset}),
+            _ => json!({}),
+        })
+        .await
+    }
+
+    async fn send_batch(&mut self, client: &Client, batch: &Batch) -> Result<(), Trouble> {
+        if batch.is_empty() {
+            return Ok(());
+        }
+        let sent = client.log_batch(batch.body(&self.run_id())).await;
+        match self.verdict(client, sent).await? {
+            Verdict::Taken | Verdict::Gone => Ok(()),
+            Verdict::Refused(error) => self.find_refused(client, batch.clone(), error).await,
+        }
+    }
+
+    /// Sends ever smaller parts of a refused batch and sets aside what is
+    /// refused alone.
+    async fn find_refused(
+        &mut self,
+        client: &Client,
+        batch: Batch,
+        error: CallError,
+    ) -> Result<(), Trouble> {
+        let run_id = self.run_id();
+        let mut refused = Vec::new();
+        let mut open = vec![(batch, error)];
+        let mut calls = 0;
+        while let Some((batch, error)) = open.pop() {
+            let halves = if calls < SEARCH { batch.split() } else { Err(batch) };
+            let (first, second) = match halves {
+                Ok(halves) => halves,
+                Err(whole) => {
+                    refused.push((whole, error));
+                    continue;
+                }
+            };
+            for half in [first, second] {
+                calls += 1;
+                match client.log_batch(half.body(&run_id)).await {
+                    Ok(()) => {}
+                    Err(error) if matches!(error.remedy(), Remedy::Wait(_)) => {
+                        return Err(wait(error));
+                    }
+                    Err(error) => open.push((half, error)),
+                }
+            }
+        }
+        for (batch, error) in refused {
+            let count = batch.len() as u64;
+            self.set_aside_as(&json!(batch), &error, count)?;
+        }
+        Ok(())
+    }
+
+    async fn send_state(
+        &self,
+        client: &Client,
+        state: RunState,
+        attempt: u32,
+        failure: Option<&Failure>,
+        ts: u64,
+    ) -> Result<(), CallError> {
+        let Some(status) = describe::status(state) else {
+            return Ok(());
+        };
+        let id = self.run_id();
+        match failure {
+            Some(failure) => client.set_tag(&id, FAILURE, &failure_text(failure)).await?,
+            // What an earlier attempt left.
+            None if attempt > 1 => client.delete_tag(&id, FAILURE).await?,
+            None => {}
+        }
+        let end = state.is_final().then_some(ts);
+        client.update_run(&id, status, end).await
+    }
+
+    async fn send_artifact(&mut self, client: &Client, name: &str) -> Result<(), Trouble> {
+        let (files, left_out) = match artifacts::files(&self.run, name) {
+            Ok(found) => found,
+            Err(reason) => return Ok(self.leave_out(name, &reason)?),
+        };
+        for reason in left_out {
+            self.leave_out(name, &reason)?;
+        }
+        let (uri, id) = (self.cursor.artifact_uri.clone(), self.run_id());
+        for file in files {
+            let sent = artifacts::upload(client, &uri, &id, &file, &mut self.uploaded).await;
+            let answer = match sent {
+                Ok(()) => Ok(()),
+                Err(UploadError::Call(error)) => Err(error),
+                Err(UploadError::Store(error)) => return Err(error.into()),
+                Err(UploadError::File(reason)) => {
+                    self.leave_out(&file.name, &reason)?;
+                    continue;
+                }
+            };
+            self.settle(client, answer, || json!({"artifact": file.name}))
+                .await?;
+            if !self.present {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Deals with the answer to something that can't be divided.
+    async fn settle(
+        &mut self,
+        client: &Client,
+        answer: Result<(), CallError>,
+        what: impl Fn() -> serde_json::Value,
+    ) -> Result<(), Trouble> {
+        match self.verdict(client, answer).await? {
+            Verdict::Taken | Verdict::Gone => Ok(()),
+            Verdict::Refused(error) => Ok(self.set_aside_as(&what(), &error, 1)?),
+        }
+    }
+
+    /// What an answer means, after a look at the server where it is unclear.
+    async fn verdict(
+        &mut self,
+        client: &Client,
+        answer: Result<(), CallError>,
+    ) -> Result<Verdict, Trouble> {
+        let Err(error) = answer else {
+            self.stumbles = 0;
+            return Ok(Verdict::Taken);
+        };
+        let id = self.run_id();
+        match error.remedy() {
+            Remedy::Wait(_) => Err(wait(error)),
+            Remedy::WaitBriefly => {
+                self.stumbles += 1;
+                if self.stumbles <= retry::SERVER_ERRORS {
+                    return Err(wait(error));
+                }
+                // Does it stumble over this, or over everything?
+                let uuid = self.manifest.run_id.as_str();
+                match client.set_tag(&id, api::RUN_UUID, uuid).await {
+                    Ok(()) => Ok(Verdict::Refused(error)),
+                    Err(_) => Err(wait(error)),
+                }
+            }
+            Remedy::SetAside => match client.run(&id).await.map_err(wait)? {
+                Some(run) if !run.is_deleted() => Ok(Verdict::Refused(error)),
+                _ => {
+                    self.present = false;
+                    Ok(Verdict::Gone)
+                }
+            },
+        }
+    }
+
+    fn set_aside_as(
+        &mut self,
+        what: &serde_json::Value,
+        error: &CallError,
+        count: u64,
+    ) -> Result<(), TrackingError> {
+        let lines = Lines::rejected(&self.run);
+        lines.append(&json!({"reason": error.to_string(), "refused": what}))?;
+        self.cursor.set_aside += count;
+        self.warn(format!(
+            "MLflow refused some of what was logged ({error}); it is in {}",
+            lines.path.display()
+        ));
+        Ok(())
+    }
+
+    fn leave_out(&mut self, name: &str, reason: &str) -> Result<(), TrackingError> {
+        let lines = Lines::rejected(&self.run);
+        lines.append(&json!({"reason": reason, "refused": {"artifact": name}}))?;
+        self.cursor.set_aside += 1;
+        self.warn(format!("artifact {name} was not uploaded: {reason}"));
+        Ok(())
+    }
+
+    fn warn(&mut self, text: String) {
+        if self.warnings.len() < WARNINGS {
+            self.warnings.insert(text);
+        }
+    }
+}
+
+/// What the server made of a request.
+enum Verdict {
+    Taken,
+    /// It is there, and will never take it.
+    Refused(CallError),
+    /// The run is not there any more: all starts anew.
+    Gone,
+}
+
+fn wait(error: CallError) -> Trouble {
+    Trouble::Wait {
+        asked: match error.remedy() {
+            Remedy::Wait(asked) => asked,
+            Remedy::WaitBriefly | Remedy::SetAside => None,
+        },
+        reason: error.to_string(),
+    }
+}
+
+/// A run or experiment that the server will never take.
+fn refused_run(error: CallError) -> Trouble {
+    match error.remedy() {
+        Remedy::SetAside => Trouble::Broken(TrackingError::Refused(error.to_string())),
+        _ => wait(error),
+    }
+}
+
+fn units(run: &RunDir, cursor: &Cursor) -> Result<Units, TrackingError> {
+    let reader = Reader::resume(&run.journal_path(), cursor.offset, cursor.records)?;
+    Ok(Units::new(reader, cursor.records, cursor.renamed.clone()))
+}
+
+/// What was noted about another server, or another run there, is void.
+fn forget(run: &RunDir, uploaded: &mut Uploaded) {
+    uploaded.forget();
+    Lines::rejected(run).remove();
+}
