@@ -8,6 +8,7 @@ mod completions;
 mod interrupt;
 mod man;
 mod run;
+mod schema;
 
 use clap::{Parser, Subcommand};
 use explr::Exit;
@@ -24,6 +25,8 @@ struct Cli {
 enum Command {
     /// Train once, as a configuration file says.
     Run(run::Args),
+    /// Print the JSON Schema of configuration files.
+    Schema(schema::Args),
     /// Print a shell's completion script.
     Completions(completions::Args),
     /// Write the manual pages into a folder.
@@ -36,6 +39,7 @@ enum Command {
 pub(crate) fn main() -> Exit {
     let executed = match Cli::parse().command {
         Command::Run(args) => run::execute(&args),
+        Command::Schema(args) => schema::execute(&args),
         Command::Completions(args) => completions::execute(&args),
         Command::Man(args) => man::execute(&args),
         Command::Worker => Ok(explr::worker::main()),
