@@ -2,3 +2,11 @@
 
 #[path = "config/bad.rs"]
 mod bad;
+#[path = "config/hostile.rs"]
+mod hostile;
+#[path = "config/precedence.rs"]
+mod precedence;
+#[path = "config/roundtrip.rs"]
+mod roundtrip;
+#[path = "config/schema.rs"]
+mod schema;

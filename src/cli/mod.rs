@@ -32,7 +32,7 @@ enum Command {
     /// Keep what is whole of a damaged journal.
     Repair(repair::Args),
     /// Print the JSON Schema of configuration files.
-    Schema,
+    Schema(schema::Args),
     /// Print a shell's completion script.
     Completions(completions::Args),
     /// Write the manual pages into a folder.
@@ -47,7 +47,7 @@ pub(crate) fn main() -> Exit {
         Command::Run(args) => run::execute(&args),
         Command::Runs(args) => runs::execute(&args),
         Command::Repair(args) => repair::execute(&args),
-        Command::Schema => schema::execute(),
+        Command::Schema(args) => schema::execute(&args),
         Command::Completions(args) => completions::execute(&args),
         Command::Man(args) => man::execute(&args),
         Command::Worker => Ok(explr::worker::main()),

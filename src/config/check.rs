@@ -1,7 +1,7 @@
 use super::node::{Content, Entry, Node};
 use super::problem::Problem;
 use super::source::{Sources, Span};
-use super::suggest::{alternatives, did_you_mean};
+use super::suggest::{alternatives, did_you_mean, nearest};
 use super::vocabulary::{Vocabulary, branches, reference, resolve};
 use super::{DeviceChoice, Seconds};
 use serde::de::DeserializeOwned;
@@ -18,7 +18,7 @@ const LEAVES: [(&str, fn(&Value) -> bool, &str); 2] = [
     (
         "Seconds",
         reads_as::<Seconds>,
-        "a length of time: seconds, or text such as `90s`, `10m`, `2h` or `1d`",
+        "a length of time such as `90s`, `10m`, `2h` or `1d`",
     ),
 ];
 
@@ -47,10 +47,13 @@ impl<'a> Checker<'a> {
             let found = self.describe(tree);
             self.problems.push(
                 Problem::new(
-                    span,
+                    self.first_line(span),
                     format!("a configuration is a map of `key: value` lines, not {found}"),
                 )
-                .help("a colon is followed by a space, as in `seed: 7`"),
+                .help(match tree.value {
+                    Content::List(_) => "remove the `- ` before the keys",
+                    _ => "a colon is followed by a space, as in `seed: 7`",
+                }),
             );
         }
     }
@@ -120,10 +123,8 @@ impl<'a> Checker<'a> {
             (None, None) => self.not_a_word(words, node, path),
             (None, Some(only)) if words.is_empty() => self.node(only, node, path, key),
             (None, Some(_)) => {
-                let wanted = format!(
-                    "{} or a map of settings",
-                    alternatives(words.iter().copied())
-                );
+                let quoted: Vec<String> = words.iter().map(|word| format!("`{word}`")).collect();
+                let wanted = format!("{} or a map of settings", quoted.join(", "));
                 let help = node
                     .text()
                     .and_then(|text| did_you_mean(text, words.iter().copied()));
@@ -145,7 +146,12 @@ impl<'a> Checker<'a> {
             .map(|keys| keys.iter().filter_map(Value::as_str).collect())
             .unwrap_or_default();
         for key in &required {
-            if !entries.iter().any(|entry| entry.key == *key) {
+            // A misspelled key is one mistake, not two.
+            let is_misspelled = entries
+                .iter()
+                .filter(|entry| !properties.is_some_and(|known| known.contains_key(&entry.key)))
+                .any(|entry| nearest(&entry.key, [*key]).is_some());
+            if !is_misspelled && !entries.iter().any(|entry| entry.key == *key) {
                 let full = join(path, key);
                 self.problems.push(
                     Problem::new(
@@ -213,20 +219,22 @@ impl<'a> Checker<'a> {
             .collect();
         let help = did_you_mean(key, siblings.iter().copied())
             .or_else(|| {
-                let full = self.vocabulary.elsewhere(key)?;
-                Some(match full.split_once('.') {
-                    Some((section, _)) => format!("`{key}` belongs under `{section}:`"),
-                    None => format!("`{key}` belongs at the top level"),
-                })
+                if self.vocabulary.is_top_level(key) {
+                    return Some(format!(
+                        "`{key}` belongs at the top level, without indentation"
+                    ));
+                }
+                let (section, _) = self.vocabulary.elsewhere(key)?.split_once('.')?;
+                Some(format!("`{key}` belongs under `{section}:`"))
             })
             .unwrap_or_else(|| {
                 let own = if path.is_empty() {
-                    "; hyperparameters go under `hyperparameters:`"
+                    "a hyperparameter goes under `hyperparameters:`; "
                 } else {
                     ""
                 };
                 format!(
-                    "the keys here are {}{own}",
+                    "{own}the keys here are {}",
                     alternatives(siblings).replace(" or ", " and ")
                 )
             });
@@ -278,16 +286,16 @@ impl<'a> Checker<'a> {
 
     fn not_a_word(&mut self, words: &[&str], node: &Node, path: &str) {
         let found = self.describe(node);
-        let wanted = alternatives(words.iter().copied());
         let help = node
             .text()
-            .and_then(|text| did_you_mean(text, words.iter().copied()));
+            .and_then(|text| did_you_mean(text, words.iter().copied()))
+            .unwrap_or_else(|| format!("it can be {}", alternatives(words.iter().copied())));
         self.problems.push(
             Problem::new(
                 self.first_line(node.span),
-                format!("`{path}` must be {wanted}, not {found}"),
+                format!("`{path}` can't be {found}"),
             )
-            .maybe_help(help),
+            .help(help),
         );
     }
 
@@ -420,21 +428,25 @@ fn shorten(text: &str) -> String {
 
 /// What to write for a missing key.
 fn example(path: &str) -> Option<String> {
-    let text = match path {
-        "experiment" => "give the experiment a name, as in `experiment: digits`",
-        "train" => "say what to train, as in `train: {plugin: ./my-plugin, function: train_model}`",
-        "train.plugin" => {
-            "name the plugin's `.so` or the folder of its crate, as in `plugin: ./my-plugin`"
-        }
-        _ => return None,
-    };
-    Some(text.to_owned())
+    (path == "experiment")
+        .then(|| "give the experiment a name, as in `experiment: digits`".to_owned())
 }
 
 /// The most likely way out of a value of the wrong kind.
 fn remedy(wanted: &str, node: &Node, path: &str) -> Option<String> {
+    let is_time = wanted.starts_with("a length of time");
+    let is_device = wanted.starts_with("`auto`");
     let text = match &node.value {
         Content::Text(text) => text.as_str(),
+        Content::Unrepresentable if wanted == "a whole number" => {
+            return Some(format!("the largest is {}", u64::MAX));
+        }
+        Content::List(_) if is_device => {
+            return Some("a run has one device; for several GPUs, see `resources.gpus`".to_owned());
+        }
+        Content::List(_) if wanted == "a map" => {
+            return Some("write `key: value` lines, without `-` before them".to_owned());
+        }
         Content::Number(number) if wanted == "a whole number" => {
             let value = number.as_f64()?;
             let is_whole = value.fract() == 0.0 && value.abs() < 1e15;
@@ -443,8 +455,8 @@ fn remedy(wanted: &str, node: &Node, path: &str) -> Option<String> {
         Content::Map(_) if wanted == "text" => {
             return Some("put text that contains `: ` or begins with `{` in quotes".to_owned());
         }
-        Content::Null if path == "experiment" || path.starts_with("train") => return example(path),
-        Content::Bool(false) if wanted.starts_with("a length of time") => {
+        Content::Null => return example(path),
+        Content::Bool(false) if is_time => {
             return Some("leave the key out for no limit".to_owned());
         }
         _ => return None,
@@ -461,20 +473,27 @@ fn remedy(wanted: &str, node: &Node, path: &str) -> Option<String> {
         ("`true` or `false`", "off" | "no" | "n" | "0") => Some("write `false`".to_owned()),
         ("a whole number" | "a number", _) => {
             let bare = text.replace(['_', ','], "");
-            bare.parse::<f64>()
+            let digits = bare.trim_end_matches(|c: char| c.is_alphabetic() || c == ' ');
+            digits
+                .parse::<f64>()
                 .is_ok()
-                .then(|| format!("write it without quotes and separators: `{bare}`"))
+                .then(|| format!("write the number alone: `{digits}`"))
         }
-        _ if wanted.starts_with("`auto`") => match lower.as_str() {
-            "gpu" => Some("did you mean `cuda`?".to_owned()),
-            _ => did_you_mean(text, ["auto", "cpu", "cuda"]),
-        },
-        _ if wanted.starts_with("a length of time") => match lower.as_str() {
-            "none" | "never" | "off" | "inf" | "infinite" | "unlimited" => {
-                Some("leave the key out for no limit".to_owned())
-            }
-            _ => None,
-        },
+        _ if is_device && lower == "gpu" => Some("did you mean `cuda`?".to_owned()),
+        _ if is_device && lower.starts_with("cuda:") => {
+            Some("GPUs are counted from 0, as in `cuda:0`".to_owned())
+        }
+        _ if is_device => did_you_mean(text, ["auto", "cpu", "cuda"]),
+        (_, "none" | "never" | "off" | "inf" | "infinite" | "unlimited") if is_time => {
+            Some("leave the key out for no limit".to_owned())
+        }
+        _ if is_time => {
+            let digits = lower.trim_end_matches(|c: char| c.is_alphabetic() || c == ' ');
+            let unit = lower[digits.len()..].trim_start().chars().next()?;
+            let is_known = digits.parse::<f64>().is_ok() && matches!(unit, 's' | 'm' | 'h' | 'd');
+            is_known.then(|| format!("write `{digits}{unit}`"))
+        }
+        ("a map", _) if path == "train" => Some(format!("write `train: {{plugin: {text}}}`")),
         ("a list", _) => Some(format!("write it as `[{text}]`")),
         _ => None,
     }

@@ -14,7 +14,7 @@ pub enum InterpolateError {
     #[error("`${{env:` has no closing `}}`")]
     Unclosed,
     /// What stands between the braces can't be a variable.
-    #[error("`{0}` is not the name of an environment variable")]
+    #[error("`${{env:{0}}}` names no environment variable")]
     BadName(String),
 }
 

@@ -215,11 +215,10 @@ fn build(
             tree
         }
         Ok(None) => {
-            is_readable = true;
-            Node {
-                value: Content::Map(Vec::new()),
-                span: file.part(0, 0),
-            }
+            let help = "`explr init` writes a new project with a configuration; or begin with \
+                        `experiment:` and `train:`";
+            let empty = Problem::new(file.part(0, 0), "the configuration is empty").help(help);
+            return Err(ConfigError::new(vec![empty], sources));
         }
         Err(problem) => {
             is_readable = false;

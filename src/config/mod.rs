@@ -39,7 +39,7 @@ pub use model::{Config, Mlflow, Resources, Train, WorkerConfig};
 pub use overrides::RESERVED;
 pub use problem::ConfigError;
 pub use render::Style;
-pub use schema::schema;
+pub use schema::{schema, schema_text};
 pub use seconds::Seconds;
 
 use load::locate;

@@ -1,7 +1,7 @@
 use super::node::{Content, Entry, Node};
 use super::problem::Problem;
 use super::source::{Origin, Sources, Span};
-use super::suggest::{did_you_mean, nearest};
+use super::suggest::{alternatives, nearest};
 use super::vocabulary::Vocabulary;
 use super::yaml;
 
@@ -112,14 +112,17 @@ fn unknown_variable(name: &str, root: &Node, vocabulary: &Vocabulary, span: Span
         .chain(hyperparameters)
         .map(|path| format!("{PREFIX}{}", path.replace('.', "__").to_uppercase()))
         .collect();
+    // Only what follows the prefix is compared: it alone can be misspelled.
+    let rest = &name[PREFIX.len()..];
     let known = variables.iter().map(String::as_str).chain(RESERVED);
-    let suffix = format!("__{}", &name[PREFIX.len()..]);
+    let near = nearest(rest, known.filter_map(|known| known.strip_prefix(PREFIX)));
+    let suffix = format!("__{rest}");
     let inner = variables
         .iter()
         .find(|variable| variable.ends_with(&suffix));
     let help = inner
         .map(|variable| format!("did you mean `{variable}`?"))
-        .or_else(|| did_you_mean(name, known))
+        .or_else(|| near.map(|near| format!("did you mean `{PREFIX}{near}`?")))
         .unwrap_or_else(|| {
             "variables that begin with `EXPLR_` set keys of the configuration, as in `EXPLR_SEED` or \
              `EXPLR_MLFLOW__PORT`; unset it or rename it"
@@ -216,7 +219,17 @@ fn unknown_key(root: &Node, path: &str, top: &str, span: Span, vocabulary: &Voca
     let help = match (vocabulary.elsewhere(path), nearest(top, candidates)) {
         (Some(full), _) => format!("did you mean `{full}`?"),
         (None, Some(near)) => format!("did you mean `{near}`?"),
-        (None, None) => format!("for a new hyperparameter write `hyperparameters.{path}=...`"),
+        (None, None) => {
+            let names: Vec<&str> = hyperparameter_names(root).take(20).collect();
+            let known = match names.len() {
+                0 => String::new(),
+                _ => format!(
+                    "the hyperparameters are {}; ",
+                    alternatives(names).replace(" or ", " and ")
+                ),
+            };
+            format!("{known}for a new one write `hyperparameters.{path}=...`")
+        }
     };
     Problem::new(
         span,

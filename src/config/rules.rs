@@ -4,7 +4,7 @@ use super::node::{Content, Entry, Node};
 use super::overrides::RESERVED;
 use super::problem::Problem;
 use super::source::{Sources, Span};
-use super::suggest::{did_you_mean, nearest};
+use super::suggest::nearest;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -54,7 +54,14 @@ impl Rules<'_> {
     fn references(&mut self) {
         let mut found = Vec::new();
         self.tree.for_each_text(&mut |text, span| {
-            if let Err(error) = interpolate::text_with(text, &|name| self.env.get(name).cloned()) {
+            // A reference in a value of the wrong type is that one mistake.
+            let is_known = self
+                .problems
+                .iter()
+                .any(|problem| problem.span == Some(span));
+            if let Err(error) = interpolate::text_with(text, &|name| self.env.get(name).cloned())
+                && !is_known
+            {
                 found.push((error, span));
             }
         });
@@ -111,7 +118,7 @@ impl Rules<'_> {
 
     /// Names of hyperparameters and tags become names of MLflow's.
     fn names(&mut self) {
-        for section in ["hyperparameters", "tags"] {
+        for (section, kind) in [("hyperparameters", "hyperparameter"), ("tags", "tag")] {
             if let Some(entry) = self.tree.entry(section) {
                 let mut found = Vec::new();
                 names_below(&entry.value, "", &mut found);
@@ -119,8 +126,8 @@ impl Rules<'_> {
                     if let Some(problem) = bad_name(&name) {
                         self.push(
                             span,
-                            format!("`{name}` is no name for one of the `{section}`: {problem}"),
-                            "use letters, digits, spaces and `_ - . / :`, at most 250 of them",
+                            format!("`{name}` can't be the name of a {kind}: {problem}"),
+                            "use letters, digits, spaces and `_ - . :`, at most 250 of them",
                         );
                     }
                 }
@@ -399,7 +406,12 @@ impl Rules<'_> {
                 .chars()
                 .all(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.'))
         }) else {
-            return self.push(span, "`mlflow.tracking_uri` is no address", example);
+            let help = if uri.starts_with(['.', '/', '~']) {
+                format!("did you mean `file:{uri}`? That is, the journal alone, without a server")
+            } else {
+                format!("write an address, {example}")
+            };
+            return self.push(span, "`mlflow.tracking_uri` is no address", help);
         };
         // `mysql+pymysql://` names the driver as well.
         let base = scheme
@@ -412,8 +424,10 @@ impl Rules<'_> {
             let help = if !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit()) {
                 format!("did you mean `http://{uri}`?")
             } else {
-                did_you_mean(&base, SCHEMES)
-                    .unwrap_or_else(|| format!("write an address, {example}"))
+                nearest(&base, SCHEMES).map_or_else(
+                    || format!("write an address, {example}"),
+                    |near| format!("did you mean `{near}:{rest}`?"),
+                )
             };
             return self.push(
                 span,

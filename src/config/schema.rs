@@ -9,3 +9,8 @@ pub fn schema() -> Value {
         .into_root_schema_for::<Config>()
         .to_value()
 }
+
+/// [`schema`] as the text of a file.
+pub fn schema_text() -> String {
+    format!("{:#}\n", schema())
+}

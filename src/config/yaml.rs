@@ -3,7 +3,9 @@ use super::problem::Problem;
 use super::scalar;
 use super::source::{Sources, Span};
 use super::yaml_error;
-use serde_saphyr::granit_parser::{self, Event, Parser, ScalarStyle, StrInput, Tag};
+use serde_saphyr::granit_parser::{
+    self, Event, Parser, ScalarStyle, StrInput, StructureStyle, Tag,
+};
 use std::collections::HashMap;
 
 /// Limits that no configuration written by a person comes near, and that keep
@@ -35,6 +37,8 @@ pub(super) fn parse(
         aliases: 0,
         copies: 0,
         anchors: HashMap::new(),
+        open: Vec::new(),
+        tag: None,
         problems,
     }
     .document()
@@ -48,6 +52,11 @@ struct Reader<'a> {
     aliases: usize,
     copies: usize,
     anchors: HashMap<usize, Anchor>,
+    /// The lists and maps that have not ended: where the `[` or `{` stands, for
+    /// those that have one.
+    open: Vec<Option<usize>>,
+    /// Where the tag of the newest event stands, if it has one.
+    tag: Option<Span>,
     problems: &'a mut Vec<Problem>,
 }
 
@@ -96,17 +105,33 @@ impl<'a> Reader<'a> {
     fn next(&mut self) -> Result<(Event<'a>, Span), Problem> {
         match self.events.next_event() {
             Some(Ok((event, span))) => {
+                self.tag = span
+                    .tag_span()
+                    .map(|tag| self.span(tag.start.byte_offset(), tag.end.byte_offset()));
                 let span = self.span(span.start.byte_offset(), span.end.byte_offset());
+                match &event {
+                    Event::SequenceStart(style, ..) | Event::MappingStart(style, ..) => {
+                        let at = span.start - self.part.start;
+                        let is_bracket = self.whole[at..].starts_with(['[', '{']);
+                        let is_flow = *style == StructureStyle::Flow;
+                        self.open.push((is_flow && is_bracket).then_some(at));
+                    }
+                    Event::SequenceEnd | Event::MappingEnd => {
+                        self.open.pop();
+                    }
+                    _ => {}
+                }
                 Ok((event, span))
             }
             Some(Err(error)) => {
                 let at = error.marker().byte_offset().unwrap_or(0);
-                Err(yaml_error::explain(
-                    error.kind(),
-                    self.span(Some(at), Some(at + 1)),
-                    self.whole,
-                    at,
-                ))
+                let bracket = self.open.iter().rev().find_map(|bracket| *bracket);
+                let (range, problem) = yaml_error::explain(error.kind(), self.whole, at, bracket);
+                let span = self.span(Some(range.start), Some(range.end));
+                Err(Problem {
+                    span: Some(span),
+                    ..problem
+                })
             }
             None => Ok((Event::StreamEnd, self.span(None, None))),
         }
@@ -129,9 +154,10 @@ impl<'a> Reader<'a> {
             ));
         }
         self.count(1, span)?;
+        let tag_span = self.tag.unwrap_or(span);
         match event {
             Event::Scalar(text, style, anchor, tag) => {
-                let value = scalar_value(&text, style, tag.as_deref(), span)?;
+                let value = scalar_value(&text, style, tag.as_deref(), tag_span)?;
                 let read = Read {
                     node: Node { value, span },
                     nodes: 1,
@@ -140,14 +166,14 @@ impl<'a> Reader<'a> {
                 self.anchored(anchor, read, span)
             }
             Event::SequenceStart(_, anchor, tag) => {
-                check_tag(tag.as_deref(), "seq", span)?;
-                self.open(anchor);
+                check_tag(tag.as_deref(), "seq", tag_span)?;
+                self.begin(anchor);
                 let read = self.list(span, level)?;
                 self.anchored(anchor, read, span)
             }
             Event::MappingStart(_, anchor, tag) => {
-                check_tag(tag.as_deref(), "map", span)?;
-                self.open(anchor);
+                check_tag(tag.as_deref(), "map", tag_span)?;
+                self.begin(anchor);
                 let read = self.map(span, level)?;
                 self.anchored(anchor, read, span)
             }
@@ -260,7 +286,7 @@ impl<'a> Reader<'a> {
         })
     }
 
-    fn open(&mut self, anchor: usize) {
+    fn begin(&mut self, anchor: usize) {
         if anchor != 0 {
             self.anchors.insert(anchor, Anchor::Open);
         }

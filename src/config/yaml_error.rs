@@ -1,13 +1,54 @@
 use super::problem::Problem;
-use super::source::Span;
 use serde_saphyr::granit_parser::ErrorKind;
+use std::ops::Range;
 
 /// Turns a parser's error into words for someone who doesn't know YAML by
-/// heart, with the most likely cause.
-pub(super) fn explain(kind: &ErrorKind, span: Span, text: &str, at: usize) -> Problem {
+/// heart, with the most likely cause and the bytes to underline.
+///
+/// `bracket` is where the innermost `[` or `{` stands that is still open.
+pub(super) fn explain(
+    kind: &ErrorKind,
+    text: &str,
+    at: usize,
+    bracket: Option<usize>,
+) -> (Range<usize>, Problem) {
     use ErrorKind as E;
     let before = text.get(..at).unwrap_or_default();
     let line = before.rsplit('\n').next().unwrap_or_default();
+    // What a bracket that was forgotten swallows makes no sense to anyone.
+    if let Some(open) = bracket
+        && text
+            .get(open..at)
+            .is_some_and(|inside| inside.contains('\n'))
+    {
+        let symbol = &text[open..=open];
+        let problem = Problem::of_file(format!(
+            "this `{symbol}` is not closed before the next key"
+        ))
+        .help(if symbol == "[" {
+            "add the missing `]`"
+        } else {
+            "add the missing `}`"
+        });
+        return (open..open + 1, problem);
+    }
+    let end = match kind {
+        E::SimpleKeyExpected => {
+            at + text
+                .get(at..)
+                .and_then(|rest| rest.lines().next())
+                .map_or(1, str::len)
+        }
+        _ => at + 1,
+    };
+    let start = match kind {
+        E::TabInBlockIndentation | E::TabInIndentation | E::TabNotAllowed
+            if line.ends_with('\t') =>
+        {
+            at - 1
+        }
+        _ => at,
+    };
     let (message, help) = match kind {
         E::TabInBlockIndentation | E::TabInIndentation | E::TabNotAllowed | E::TabInPlainScalar => {
             (
@@ -19,7 +60,13 @@ pub(super) fn explain(kind: &ErrorKind, span: Span, text: &str, at: usize) -> Pr
             "this quote is never closed".to_owned(),
             Some("close it with the same quote; inside '...' write '' for a quote"),
         ),
-        E::UnclosedFlowCollection { open } => (format!("this `{open}` is never closed"), None),
+        E::UnclosedFlowCollection { open } => (
+            format!("this `{open}` is never closed"),
+            Some(match open {
+                '[' => "add the missing `]`",
+                _ => "add the missing `}`",
+            }),
+        ),
         E::UnexpectedEofFlowSequence => (
             "a `[` is never closed".to_owned(),
             Some("add the missing `]`"),
@@ -43,9 +90,9 @@ pub(super) fn explain(kind: &ErrorKind, span: Span, text: &str, at: usize) -> Pr
             "this line is no `key: value`".to_owned(),
             Some("a key is followed by a colon and a space"),
         ),
-        E::MappingValueNotAllowed | E::InvalidColonPlacement if !line.trim().is_empty() => (
-            "a `:` is not possible here".to_owned(),
-            Some("put text with a colon in quotes, or check the indentation of this line"),
+        E::MappingValueNotAllowed | E::InvalidColonPlacement if line.contains(": ") => (
+            "there is a second `: ` in this line".to_owned(),
+            Some("put text that contains `: ` in quotes"),
         ),
         E::UnknownAnchor => (
             "this alias has no anchor".to_owned(),
@@ -80,5 +127,8 @@ pub(super) fn explain(kind: &ErrorKind, span: Span, text: &str, at: usize) -> Pr
         ),
         other => (format!("this is not valid YAML: {other}"), None),
     };
-    Problem::new(span, message).maybe_help(help.map(str::to_owned))
+    (
+        start..end,
+        Problem::of_file(message).maybe_help(help.map(str::to_owned)),
+    )
 }

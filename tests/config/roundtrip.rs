@@ -1,0 +1,211 @@
+//! Any configuration survives being written and read, and no bytes make the
+//! reader panic.
+
+use explr::config::{
+    Config, DeviceChoice, Mlflow, Resources, Seconds, Train, WorkerConfig, from_config, from_str,
+    load,
+};
+use explr_protocol::{Device, FailureClass};
+use proptest::collection::{btree_map, vec};
+use proptest::option;
+use proptest::prelude::*;
+use serde_json::{Map, Value};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Text of all kinds, but no `${env:` and nothing that a file can't hold.
+fn text() -> impl Strategy<Value = String> {
+    prop_oneof![
+        "[ -~]{0,20}",
+        "\\PC{0,10}",
+        "(on|no|null|~|1e5|012|0x1|- a|a: b|#|'|\"|\\$)"
+    ]
+    .prop_filter("a reference", |text| !text.contains("${env:"))
+}
+
+fn name() -> impl Strategy<Value = String> {
+    "[a-zA-Z_][a-zA-Z0-9_-]{0,10}"
+}
+
+fn finite() -> impl Strategy<Value = f64> {
+    any::<f64>().prop_filter("not finite", |number| number.is_finite())
+}
+
+fn value() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        any::<u64>().prop_map(Value::from),
+        finite().prop_map(Value::from),
+        text().prop_map(Value::from),
+    ];
+    leaf.prop_recursive(3, 20, 4, |inner| {
+        prop_oneof![
+            vec(inner.clone(), 0..4).prop_map(Value::from),
+            btree_map(name(), inner, 0..4).prop_map(|map| Value::Object(map.into_iter().collect())),
+        ]
+    })
+}
+
+fn time() -> impl Strategy<Value = Seconds> {
+    (1..100_000_000_u64).prop_map(|millis| Seconds(Duration::from_millis(millis)))
+}
+
+fn class() -> impl Strategy<Value = FailureClass> {
+    proptest::sample::select(vec![
+        FailureClass::Signal,
+        FailureClass::CudaOom,
+        FailureClass::Nan,
+    ])
+}
+
+fn worker() -> impl Strategy<Value = WorkerConfig> {
+    (
+        (option::of(time()), time(), option::of(time()), time()),
+        (
+            any::<u32>(),
+            vec(class(), 1..3),
+            btree_map(name(), text(), 0..3),
+        ),
+    )
+        .prop_map(
+            |((timeout, heartbeat_timeout, progress_timeout, grace), (retries, retry_on, env))| {
+                WorkerConfig {
+                    timeout,
+                    heartbeat_timeout,
+                    progress_timeout,
+                    grace,
+                    retries,
+                    retry_on,
+                    env,
+                }
+            },
+        )
+}
+
+fn mlflow() -> impl Strategy<Value = Mlflow> {
+    (
+        (any::<bool>(), any::<bool>(), any::<bool>()),
+        (
+            option::of(1..u16::MAX),
+            option::of(name()),
+            option::of(name()),
+            time(),
+            time(),
+        ),
+    )
+        .prop_map(
+            |(
+                (enabled, auto_start, system_metrics),
+                (port, host, root, interval, sync_timeout),
+            )| Mlflow {
+                enabled,
+                tracking_uri: host.map(|host| format!("http://{host}:5000")),
+                auto_start,
+                port,
+                artifact_root: root.map(PathBuf::from),
+                required: enabled && auto_start,
+                system_metrics,
+                system_metrics_interval: interval,
+                sync_timeout,
+            },
+        )
+}
+
+fn config() -> impl Strategy<Value = Config> {
+    let device = prop_oneof![
+        Just(DeviceChoice::Auto),
+        Just(DeviceChoice::Device(Device::Cpu)),
+        any::<u32>().prop_map(|index| DeviceChoice::Device(Device::Cuda(index))),
+    ];
+    let resources =
+        (option::of(1..u32::MAX), option::of(1e-3..1e3)).prop_map(|(cpus, gpu_memory_gb)| {
+            Resources {
+                cpus,
+                gpu_memory_gb,
+                ..Resources::default()
+            }
+        });
+    (
+        (
+            name(),
+            option::of(text()),
+            btree_map(name(), text(), 0..3),
+            "[a-z_]{1,10}",
+        ),
+        (
+            btree_map(name(), value(), 0..5),
+            any::<u64>(),
+            device,
+            resources,
+        ),
+        (worker(), option::of("[a-z]{1,8}"), mlflow(), "[a-z]{1,8}"),
+    )
+        .prop_map(
+            |(
+                (experiment, description, tags, function),
+                (hyperparameters, seed, device, resources),
+                (worker, checkpoint_dir, mlflow, store),
+            )| Config {
+                experiment,
+                description,
+                tags,
+                train: Train {
+                    plugin: Some("plugin".into()),
+                    function,
+                },
+                hyperparameters: hyperparameters.into_iter().collect::<Map<_, _>>(),
+                seed,
+                device,
+                resources,
+                worker,
+                checkpoint_dir: checkpoint_dir.map(PathBuf::from),
+                mlflow,
+                store: store.into(),
+            },
+        )
+}
+
+fn dir() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/bad_configs")
+}
+
+fn no_variables() -> impl Iterator<Item = (String, String)> {
+    std::iter::empty()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(200) })]
+
+    #[test]
+    fn a_configuration_reads_back_as_it_was_written(config in config()) {
+        let built = from_config(&config, &dir(), &[], no_variables());
+        let built = built.map_err(|error| TestCaseError::fail(error.to_string()))?;
+        prop_assert_eq!(&built.config, &config);
+        let yaml = serde_saphyr::to_string(&config).unwrap();
+        let read = from_str("config.yaml", &yaml, &dir(), &[], no_variables());
+        let read = read.map_err(|error| TestCaseError::fail(format!("{error}\n{yaml}")))?;
+        prop_assert_eq!(read.config, config);
+    }
+
+    #[test]
+    fn no_bytes_make_the_reader_panic(bytes in vec(any::<u8>(), 0..300)) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("random.yaml");
+        std::fs::write(&path, bytes).unwrap();
+        prop_assert!(load(&path, &[], no_variables()).is_err());
+    }
+
+    #[test]
+    fn no_text_that_looks_like_yaml_makes_the_reader_panic(
+        text in "([a-z]{1,3}|[-:?&*!|>'\"%@`#{}\\[\\],\n ]|\t|é|字|<<|\\$\\{env:|experiment|train|mlflow){0,60}",
+        argument in "[a-z.=:{\\[é ]{0,20}",
+        variable in "[A-Z_]{0,20}",
+    ) {
+        let variables = [(format!("EXPLR_{variable}"), argument.clone())].into_iter();
+        if let Err(error) = from_str("random.yaml", &text, &dir(), &[argument], variables) {
+            prop_assert!(!error.render(explr::config::Style::Coloured).is_empty());
+        }
+    }
+}

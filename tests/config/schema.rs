@@ -1,0 +1,109 @@
+//! The schema that editors use is that of the program, and every
+//! configuration that comes with the project fits it.
+
+use explr::config::{load, schema_text};
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn committed() -> String {
+    std::fs::read_to_string(root().join("configs/explr.schema.json")).unwrap_or_default()
+}
+
+/// The YAML files below a folder, except in build folders.
+fn yaml_files(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap();
+        if path.is_dir() && name != "target" && !name.starts_with('.') {
+            yaml_files(&path, found);
+        } else if path
+            .extension()
+            .is_some_and(|extension| extension == "yaml")
+        {
+            found.push(path);
+        }
+    }
+}
+
+fn ready_files() -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for folder in ["configs", "examples"] {
+        if root().join(folder).is_dir() {
+            yaml_files(&root().join(folder), &mut found);
+        }
+    }
+    found.sort();
+    assert!(!found.is_empty());
+    found
+}
+
+#[test]
+fn the_committed_schema_is_that_of_the_program() {
+    assert!(
+        committed() == schema_text(),
+        "configs/explr.schema.json is out of date; renew it with\n\
+         cargo run -- schema --output configs/explr.schema.json"
+    );
+}
+
+#[test]
+fn every_ready_configuration_fits_the_schema() {
+    let schema: Value = serde_json::from_str(&committed()).unwrap();
+    let validator = jsonschema::validator_for(&schema).unwrap();
+    for file in ready_files() {
+        let text = std::fs::read_to_string(&file).unwrap();
+        let value: Value = serde_saphyr::from_str(&text).unwrap();
+        let errors: Vec<_> = validator
+            .iter_errors(&value)
+            .map(|error| error.to_string())
+            .collect();
+        assert!(errors.is_empty(), "{}: {errors:#?}", file.display());
+    }
+}
+
+#[test]
+fn every_ready_configuration_loads_and_names_its_schema() {
+    for file in ready_files() {
+        load(&file, &[], std::iter::empty()).unwrap_or_else(|error| panic!("{error}"));
+        let text = std::fs::read_to_string(&file).unwrap();
+        let first = text.lines().next().unwrap();
+        let schema = first
+            .strip_prefix("# yaml-language-server: $schema=")
+            .unwrap_or_else(|| {
+                panic!(
+                    "{} does not begin with the yaml-language-server line",
+                    file.display()
+                )
+            });
+        assert!(file.parent().unwrap().join(schema).is_file(), "{schema}");
+    }
+}
+
+#[test]
+fn the_schema_refuses_what_the_program_refuses() {
+    let schema: Value = serde_json::from_str(&committed()).unwrap();
+    let validator = jsonschema::validator_for(&schema).unwrap();
+    for name in [
+        "key_misspelled",
+        "key_misspelled_nested",
+        "type_seed_text",
+        "type_seed_negative",
+        "value_device",
+        "value_duration",
+        "value_cpus_zero",
+        "value_gpu_memory",
+        "value_port_zero",
+        "value_mlflow_word",
+        "value_experiment_empty",
+        "value_experiment_slash",
+        "value_failure_class",
+    ] {
+        let file = root().join(format!("tests/bad_configs/{name}.yaml"));
+        let value: Value = serde_saphyr::from_str(&std::fs::read_to_string(file).unwrap()).unwrap();
+        assert!(!validator.is_valid(&value), "{name}");
+    }
+}
