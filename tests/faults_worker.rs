@@ -52,7 +52,10 @@ fn a_plugin_that_aborts_on_panic_tells_the_panic_first() {
     assert_eq!(project.run(&[]).status.code(), Some(100));
     let failure = project.failure();
     assert_eq!(failure.class, FailureClass::Panic);
-    assert!(failure.message.contains("index out of bounds"), "{failure:?}");
+    assert!(
+        failure.message.contains("index out of bounds"),
+        "{failure:?}"
+    );
     assert!(failure.location.unwrap().contains("lib.rs:"));
 }
 

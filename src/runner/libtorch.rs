@@ -24,8 +24,7 @@ pub(crate) fn find(near: &[&Path]) -> Option<PathBuf> {
         .into_iter()
         .chain(near.iter().flat_map(|folder| {
             folder.ancestors().flat_map(|folder| {
-                std::iter::once(folder.join(LINK))
-                    .chain(in_environment(&folder.join(".venv")))
+                std::iter::once(folder.join(LINK)).chain(in_environment(&folder.join(".venv")))
             })
         }))
         .chain(active.iter().flat_map(|folder| in_environment(folder)))

@@ -125,7 +125,11 @@ impl Project {
         wait_for("a metric in the journal", || {
             let store = Store::existing(&self.path().join(".explr")).ok()?;
             let run = store.runs().ok()?.pop()?;
-            metrics(&run).is_empty().then_some(()).is_none().then_some(run)
+            metrics(&run)
+                .is_empty()
+                .then_some(())
+                .is_none()
+                .then_some(run)
         })
     }
 
