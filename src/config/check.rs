@@ -10,7 +10,11 @@ use serde_json::Value;
 /// Types whose values are checked by reading them, because a JSON Schema can't
 /// say all of it: their name in the schema, the check, and what they want.
 const LEAVES: [(&str, fn(&Value) -> bool, &str); 2] = [
-    ("Device", reads_as::<DeviceChoice>, "`auto`, `cpu`, `cuda` or `cuda:N`"),
+    (
+        "Device",
+        reads_as::<DeviceChoice>,
+        "`auto`, `cpu`, `cuda` or `cuda:N`",
+    ),
     (
         "Seconds",
         reads_as::<Seconds>,
@@ -42,15 +46,18 @@ impl<'a> Checker<'a> {
         } else {
             let found = self.describe(tree);
             self.problems.push(
-                Problem::new(span, format!("a configuration is a map of `key: value` lines, not {found}"))
-                    .help("a colon is followed by a space, as in `seed: 7`"),
+                Problem::new(
+                    span,
+                    format!("a configuration is a map of `key: value` lines, not {found}"),
+                )
+                .help("a colon is followed by a space, as in `seed: 7`"),
             );
         }
     }
 
     fn node(&mut self, schema: &'a Value, node: &mut Node, path: &str, key: Span) {
-        if let Some((_, fits, wanted)) = reference(schema)
-            .and_then(|name| LEAVES.iter().find(|(leaf, ..)| *leaf == name))
+        if let Some((_, fits, wanted)) =
+            reference(schema).and_then(|name| LEAVES.iter().find(|(leaf, ..)| *leaf == name))
         {
             if !fits(&node.to_json()) {
                 self.mismatch(wanted, node, path, key);
@@ -90,7 +97,14 @@ impl<'a> Checker<'a> {
     }
 
     /// A schema with `anyOf` or `oneOf`: the branch for this kind of value.
-    fn alternatives(&mut self, schema: &'a Value, words: &[&str], node: &mut Node, path: &str, key: Span) {
+    fn alternatives(
+        &mut self,
+        schema: &'a Value,
+        words: &[&str],
+        node: &mut Node,
+        path: &str,
+        key: Span,
+    ) {
         let others: Vec<&Value> = branches(schema)
             .iter()
             .filter(|branch| words_of(self.root, resolve(self.root, branch)).is_empty())
@@ -99,12 +113,20 @@ impl<'a> Checker<'a> {
         let fitting = others.iter().find(|branch| self.accepts(branch, node));
         match (fitting, others.first()) {
             (Some(branch), _) => self.node(branch, node, path, key),
-            (None, _) if branches(schema).iter().any(|branch| self.is_word(branch, node)) => {}
+            (None, _)
+                if branches(schema)
+                    .iter()
+                    .any(|branch| self.is_word(branch, node)) => {}
             (None, None) => self.not_a_word(words, node, path),
             (None, Some(only)) if words.is_empty() => self.node(only, node, path, key),
             (None, Some(_)) => {
-                let wanted = format!("{} or a map of settings", alternatives(words.iter().copied()));
-                let help = node.text().and_then(|text| did_you_mean(text, words.iter().copied()));
+                let wanted = format!(
+                    "{} or a map of settings",
+                    alternatives(words.iter().copied())
+                );
+                let help = node
+                    .text()
+                    .and_then(|text| did_you_mean(text, words.iter().copied()));
                 self.mismatch(&wanted, node, path, key);
                 if let Some(problem) = self.problems.last_mut()
                     && help.is_some()
@@ -126,8 +148,11 @@ impl<'a> Checker<'a> {
             if !entries.iter().any(|entry| entry.key == *key) {
                 let full = join(path, key);
                 self.problems.push(
-                    Problem::new(self.first_line(place), format!("the key `{full}` is missing"))
-                        .maybe_help(example(&full)),
+                    Problem::new(
+                        self.first_line(place),
+                        format!("the key `{full}` is missing"),
+                    )
+                    .maybe_help(example(&full)),
                 );
             }
         }
@@ -157,8 +182,11 @@ impl<'a> Checker<'a> {
             Content::Unrepresentable => {
                 let text = self.sources.slice(node.span);
                 self.problems.push(
-                    Problem::new(node.span, format!("`{path}` is `{text}`, which is no finite number of 64 bits"))
-                        .help("leave the key out, or put the value in quotes to pass it as text"),
+                    Problem::new(
+                        node.span,
+                        format!("`{path}` is `{text}`, which is no finite number of 64 bits"),
+                    )
+                    .help("leave the key out, or put the value in quotes to pass it as text"),
                 );
             }
             Content::List(items) => {
@@ -197,7 +225,10 @@ impl<'a> Checker<'a> {
                 } else {
                     ""
                 };
-                format!("the keys here are {}{own}", alternatives(siblings).replace(" or ", " and "))
+                format!(
+                    "the keys here are {}{own}",
+                    alternatives(siblings).replace(" or ", " and ")
+                )
             });
         let message = if path.is_empty() {
             format!("unknown key `{key}`")
@@ -225,8 +256,10 @@ impl<'a> Checker<'a> {
             (.., Some(max)) if value > max => format!("at most {max}"),
             _ => return,
         };
-        self.problems
-            .push(Problem::new(node.span, format!("`{path}` must be {bound}, not {number}")));
+        self.problems.push(Problem::new(
+            node.span,
+            format!("`{path}` must be {bound}, not {number}"),
+        ));
     }
 
     fn mismatch(&mut self, wanted: &str, node: &Node, path: &str, key: Span) {
@@ -246,10 +279,15 @@ impl<'a> Checker<'a> {
     fn not_a_word(&mut self, words: &[&str], node: &Node, path: &str) {
         let found = self.describe(node);
         let wanted = alternatives(words.iter().copied());
-        let help = node.text().and_then(|text| did_you_mean(text, words.iter().copied()));
+        let help = node
+            .text()
+            .and_then(|text| did_you_mean(text, words.iter().copied()));
         self.problems.push(
-            Problem::new(self.first_line(node.span), format!("`{path}` must be {wanted}, not {found}"))
-                .maybe_help(help),
+            Problem::new(
+                self.first_line(node.span),
+                format!("`{path}` must be {wanted}, not {found}"),
+            )
+            .maybe_help(help),
         );
     }
 
@@ -261,14 +299,18 @@ impl<'a> Checker<'a> {
                 .get("enum")
                 .and_then(Value::as_array)
                 .is_some_and(|values| values.contains(&value))
-            || branches(schema).iter().any(|branch| self.is_word(branch, node))
+            || branches(schema)
+                .iter()
+                .any(|branch| self.is_word(branch, node))
     }
 
     /// Whether the kind of value, though not yet the value itself, is right.
     fn accepts(&self, schema: &Value, node: &Node) -> bool {
         let schema = resolve(self.root, schema);
         if !branches(schema).is_empty() {
-            return branches(schema).iter().any(|branch| self.accepts(branch, node));
+            return branches(schema)
+                .iter()
+                .any(|branch| self.accepts(branch, node));
         }
         if schema.get("type").is_none() {
             return true;
@@ -330,13 +372,20 @@ impl<'a> Checker<'a> {
     /// The first line of a span, which is enough to find the place.
     fn first_line(&self, span: Span) -> Span {
         let (_, marked) = self.sources.line(span);
-        Span { end: span.start + marked.len(), ..span }
+        Span {
+            end: span.start + marked.len(),
+            ..span
+        }
     }
 }
 
 /// The text values of an enumeration, through all alternatives.
 fn words_of<'a>(root: &'a Value, schema: &'a Value) -> Vec<&'a str> {
-    let own = schema.get("enum").and_then(Value::as_array).into_iter().flatten();
+    let own = schema
+        .get("enum")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten();
     let single = schema.get("const").into_iter();
     let mut found: Vec<&str> = own.chain(single).filter_map(Value::as_str).collect();
     for branch in branches(schema) {
@@ -354,7 +403,11 @@ fn accepts_type(schema: &Value, name: &str) -> bool {
 }
 
 fn join(path: &str, key: &str) -> String {
-    if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") }
+    if path.is_empty() {
+        key.to_owned()
+    } else {
+        format!("{path}.{key}")
+    }
 }
 
 fn shorten(text: &str) -> String {
@@ -370,7 +423,9 @@ fn example(path: &str) -> Option<String> {
     let text = match path {
         "experiment" => "give the experiment a name, as in `experiment: digits`",
         "train" => "say what to train, as in `train: {plugin: ./my-plugin, function: train_model}`",
-        "train.plugin" => "name the plugin's `.so` or the folder of its crate, as in `plugin: ./my-plugin`",
+        "train.plugin" => {
+            "name the plugin's `.so` or the folder of its crate, as in `plugin: ./my-plugin`"
+        }
         _ => return None,
     };
     Some(text.to_owned())

@@ -56,7 +56,9 @@ pub(super) fn text_with(
         }
         out.push_str(&rest[..at]);
         let (name, remainder) = after.split_once('}').ok_or(InterpolateError::Unclosed)?;
-        if name.is_empty() || name.contains(|c: char| c == '=' || c == '$' || c == '{' || c.is_whitespace()) {
+        if name.is_empty()
+            || name.contains(|c: char| c == '=' || c == '$' || c == '{' || c.is_whitespace())
+        {
             return Err(InterpolateError::BadName(name.to_owned()));
         }
         out.push_str(&lookup(name).ok_or_else(|| InterpolateError::Undefined(name.to_owned()))?);
@@ -75,15 +77,24 @@ mod tests {
 
     #[test]
     fn references_are_replaced_and_everything_else_is_kept() {
-        assert_eq!(resolve("http://${env:HOST}:5000/${env:HOST}").unwrap(), "http://box:5000/box");
+        assert_eq!(
+            resolve("http://${env:HOST}:5000/${env:HOST}").unwrap(),
+            "http://box:5000/box"
+        );
         assert_eq!(resolve("$HOME ${HOME} $5 $").unwrap(), "$HOME ${HOME} $5 $");
         assert_eq!(resolve("$${env:HOST}").unwrap(), "${env:HOST}");
     }
 
     #[test]
     fn what_cannot_be_resolved_is_an_error() {
-        assert_eq!(resolve("${env:NOPE}"), Err(InterpolateError::Undefined("NOPE".to_owned())));
+        assert_eq!(
+            resolve("${env:NOPE}"),
+            Err(InterpolateError::Undefined("NOPE".to_owned()))
+        );
         assert_eq!(resolve("${env:HOST"), Err(InterpolateError::Unclosed));
-        assert_eq!(resolve("${env:}"), Err(InterpolateError::BadName(String::new())));
+        assert_eq!(
+            resolve("${env:}"),
+            Err(InterpolateError::BadName(String::new()))
+        );
     }
 }

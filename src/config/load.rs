@@ -96,7 +96,11 @@ pub fn from_str(
         return Err(ConfigError::new(vec![problem], sources));
     }
     let config = build(sources, dir, overrides, env.collect())?;
-    Ok(Loaded { config, path: None, dir: dir.to_owned() })
+    Ok(Loaded {
+        config,
+        path: None,
+        dir: dir.to_owned(),
+    })
 }
 
 /// The same for a configuration that was built in code: it is written out and
@@ -128,8 +132,9 @@ fn read(path: &Path, sources: &mut Sources) -> Result<String, Problem> {
     };
     let file = File::open(path).map_err(cannot)?;
     if file.metadata().is_ok_and(|metadata| metadata.is_dir()) {
-        return Err(Problem::of_file(format!("`{shown}` is a folder"))
-            .help("name a YAML file in it"));
+        return Err(
+            Problem::of_file(format!("`{shown}` is a folder")).help("name a YAML file in it")
+        );
     }
     let mut bytes = Vec::new();
     file.take(MAX_BYTES as u64 + 1)
@@ -138,7 +143,9 @@ fn read(path: &Path, sources: &mut Sources) -> Result<String, Problem> {
     if bytes.len() > MAX_BYTES {
         return Err(too_large(&shown.to_string()));
     }
-    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").map_or(&*bytes, |rest| rest);
+    let bytes = bytes
+        .strip_prefix(b"\xef\xbb\xbf")
+        .map_or(&*bytes, |rest| rest);
     let text = match std::str::from_utf8(bytes) {
         Ok(text) => text.to_owned(),
         Err(error) => {
@@ -146,9 +153,15 @@ fn read(path: &Path, sources: &mut Sources) -> Result<String, Problem> {
             let byte = bytes[error.valid_up_to()];
             let at = valid.len();
             let source = sources.add_file(path, valid + "\u{fffd}");
-            let span = Span { source, start: at, end: at + 3 };
-            return Err(Problem::new(span, format!("the byte 0x{byte:02x} here is not UTF-8"))
-                .help("save the file as UTF-8 text"));
+            let span = Span {
+                source,
+                start: at,
+                end: at + 3,
+            };
+            return Err(
+                Problem::new(span, format!("the byte 0x{byte:02x} here is not UTF-8"))
+                    .help("save the file as UTF-8 text"),
+            );
         }
     };
     let source = sources.add_file(path, text.clone());
@@ -173,8 +186,14 @@ fn control_character(text: &str, whole: Span) -> Option<Problem> {
         .char_indices()
         .find(|(_, c)| c.is_control() && !matches!(c, '\n' | '\r' | '\t' | '\u{85}'))?;
     let span = whole.part(at, found.len_utf8());
-    let message = format!("the control character U+{:04X} can't be in a configuration", u32::from(found));
-    Some(Problem::new(span, message).help("is this a text file? In \"...\" quotes, write `\\x1b` and the like"))
+    let message = format!(
+        "the control character U+{:04X} can't be in a configuration",
+        u32::from(found)
+    );
+    Some(
+        Problem::new(span, message)
+            .help("is this a text file? In \"...\" quotes, write `\\x1b` and the like"),
+    )
 }
 
 /// Makes a configuration of the first source, which is a file, and what goes
@@ -197,19 +216,39 @@ fn build(
         }
         Ok(None) => {
             is_readable = true;
-            Node { value: Content::Map(Vec::new()), span: file.part(0, 0) }
+            Node {
+                value: Content::Map(Vec::new()),
+                span: file.part(0, 0),
+            }
         }
         Err(problem) => {
             is_readable = false;
             problems.push(problem);
-            Node { value: Content::Null, span: file.part(0, 0) }
+            Node {
+                value: Content::Null,
+                span: file.part(0, 0),
+            }
         }
     };
     // Without the file's own keys, nothing can be said about the rest.
     if is_readable && matches!(tree.value, Content::Map(_)) {
-        let variables = env.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-        overrides::environment(&mut tree, variables, &vocabulary, &mut sources, &mut problems);
-        overrides::arguments(&mut tree, overrides, &vocabulary, &mut sources, &mut problems);
+        let variables = env
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()));
+        overrides::environment(
+            &mut tree,
+            variables,
+            &vocabulary,
+            &mut sources,
+            &mut problems,
+        );
+        overrides::arguments(
+            &mut tree,
+            overrides,
+            &vocabulary,
+            &mut sources,
+            &mut problems,
+        );
     }
     if is_readable {
         Checker {

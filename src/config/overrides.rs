@@ -50,18 +50,35 @@ pub(super) fn environment<'a>(
         let mut segments = Vec::new();
         let mut start = PREFIX.len();
         for word in rest.split("__") {
-            let span = Span { source, start, end: start + word.len() };
-            let parents: Vec<&str> = segments.iter().map(|segment: &Segment| segment.key.as_str()).collect();
-            segments.push(Segment { key: spelling(root, &parents, word), span });
+            let span = Span {
+                source,
+                start,
+                end: start + word.len(),
+            };
+            let parents: Vec<&str> = segments
+                .iter()
+                .map(|segment: &Segment| segment.key.as_str())
+                .collect();
+            segments.push(Segment {
+                key: spelling(root, &parents, word),
+                span,
+            });
             start += word.len() + 2;
         }
         let top = segments.first().map_or("", |segment| segment.key.as_str());
         if !vocabulary.is_top_level(top) {
-            let whole = Span { source, start: 0, end: name.len() };
+            let whole = Span {
+                source,
+                start: 0,
+                end: name.len(),
+            };
             problems.push(unknown_variable(name, root, vocabulary, whole));
             continue;
         }
-        let part = Span { start: name.len() + 1, ..sources.whole(source) };
+        let part = Span {
+            start: name.len() + 1,
+            ..sources.whole(source)
+        };
         set(root, segments, part, sources, problems);
     }
 }
@@ -97,7 +114,9 @@ fn unknown_variable(name: &str, root: &Node, vocabulary: &Vocabulary, span: Span
         .collect();
     let known = variables.iter().map(String::as_str).chain(RESERVED);
     let suffix = format!("__{}", &name[PREFIX.len()..]);
-    let inner = variables.iter().find(|variable| variable.ends_with(&suffix));
+    let inner = variables
+        .iter()
+        .find(|variable| variable.ends_with(&suffix));
     let help = inner
         .map(|variable| format!("did you mean `{variable}`?"))
         .or_else(|| did_you_mean(name, known))
@@ -106,7 +125,11 @@ fn unknown_variable(name: &str, root: &Node, vocabulary: &Vocabulary, span: Span
              `EXPLR_MLFLOW__PORT`; unset it or rename it"
                 .to_owned()
         });
-    Problem::new(span, format!("the environment variable `{name}` means nothing to explr")).help(help)
+    Problem::new(
+        span,
+        format!("the environment variable `{name}` means nothing to explr"),
+    )
+    .help(help)
 }
 
 /// Puts `key=value` arguments into the tree.
@@ -128,10 +151,16 @@ pub(super) fn arguments(
             problems.push(Problem::new(whole, "an override is `key=value`").help(help));
             continue;
         };
-        let key_span = Span { end: path.len(), ..whole };
+        let key_span = Span {
+            end: path.len(),
+            ..whole
+        };
         match segments(root, path, key_span, vocabulary) {
             Ok(segments) => {
-                let part = Span { start: path.len() + 1, ..whole };
+                let part = Span {
+                    start: path.len() + 1,
+                    ..whole
+                };
                 set(root, segments, part, sources, problems);
             }
             Err(problem) => problems.push(problem),
@@ -141,7 +170,12 @@ pub(super) fn arguments(
 
 /// What a dotted path means: a key of the configuration, or, unqualified, a
 /// hyperparameter that is there.
-fn segments(root: &Node, path: &str, span: Span, vocabulary: &Vocabulary) -> Result<Vec<Segment>, Problem> {
+fn segments(
+    root: &Node,
+    path: &str,
+    span: Span,
+    vocabulary: &Vocabulary,
+) -> Result<Vec<Segment>, Problem> {
     let mut words = Vec::new();
     let mut start = 0;
     for word in path.split('.') {
@@ -149,7 +183,10 @@ fn segments(root: &Node, path: &str, span: Span, vocabulary: &Vocabulary) -> Res
             return Err(Problem::new(span, "a key is empty")
                 .help("as in `seed=7` or `hyperparameters.lr=1e-4`"));
         }
-        words.push(Segment { key: word.to_owned(), span: span.part(start, word.len()) });
+        words.push(Segment {
+            key: word.to_owned(),
+            span: span.part(start, word.len()),
+        });
         start += word.len() + 1;
     }
     let top = words[0].key.as_str();
@@ -168,7 +205,10 @@ fn segments(root: &Node, path: &str, span: Span, vocabulary: &Vocabulary) -> Res
 }
 
 fn hyperparameters(span: Span) -> Segment {
-    Segment { key: "hyperparameters".to_owned(), span }
+    Segment {
+        key: "hyperparameters".to_owned(),
+        span,
+    }
 }
 
 fn unknown_key(root: &Node, path: &str, top: &str, span: Span, vocabulary: &Vocabulary) -> Problem {
@@ -178,8 +218,11 @@ fn unknown_key(root: &Node, path: &str, top: &str, span: Span, vocabulary: &Voca
         (None, Some(near)) => format!("did you mean `{near}`?"),
         (None, None) => format!("for a new hyperparameter write `hyperparameters.{path}=...`"),
     };
-    Problem::new(span, format!("`{path}` is neither a key of the configuration nor a hyperparameter"))
-        .help(help)
+    Problem::new(
+        span,
+        format!("`{path}` is neither a key of the configuration nor a hyperparameter"),
+    )
+    .help(help)
 }
 
 fn hyperparameter_names(root: &Node) -> impl Iterator<Item = &str> {
@@ -190,10 +233,19 @@ fn hyperparameter_names(root: &Node) -> impl Iterator<Item = &str> {
 }
 
 /// Parses the value and puts it at the path, making maps on the way.
-fn set(root: &mut Node, path: Vec<Segment>, part: Span, sources: &Sources, problems: &mut Vec<Problem>) {
+fn set(
+    root: &mut Node,
+    path: Vec<Segment>,
+    part: Span,
+    sources: &Sources,
+    problems: &mut Vec<Problem>,
+) {
     let value = match yaml::parse(sources, part, problems) {
         Ok(Some(node)) => node,
-        Ok(None) => Node { value: Content::Null, span: part },
+        Ok(None) => Node {
+            value: Content::Null,
+            span: part,
+        },
         Err(problem) => return problems.push(problem),
     };
     if let Err(problem) = insert(root, path, value) {
@@ -209,18 +261,27 @@ fn insert(root: &mut Node, path: Vec<Segment>, value: Node) -> Result<(), Proble
         // `mlflow: off` and an empty `tags:` give way to the map that is meant.
         let replaceable = matches!(node.value, Content::Null) || parents == "mlflow";
         if replaceable && !matches!(node.value, Content::Map(_)) {
-            *node = Node { value: Content::Map(Vec::new()), span };
+            *node = Node {
+                value: Content::Map(Vec::new()),
+                span,
+            };
         }
         node = match &mut node.value {
             Content::Map(entries) => {
-                let at = entries.iter().position(|entry| entry.key == key).unwrap_or_else(|| {
-                    entries.push(Entry {
-                        key: key.clone(),
-                        key_span: span,
-                        value: Node { value: Content::Null, span },
+                let at = entries
+                    .iter()
+                    .position(|entry| entry.key == key)
+                    .unwrap_or_else(|| {
+                        entries.push(Entry {
+                            key: key.clone(),
+                            key_span: span,
+                            value: Node {
+                                value: Content::Null,
+                                span,
+                            },
+                        });
+                        entries.len() - 1
                     });
-                    entries.len() - 1
-                });
                 if depth == last {
                     entries[at].key_span = span;
                 }
@@ -228,19 +289,28 @@ fn insert(root: &mut Node, path: Vec<Segment>, value: Node) -> Result<(), Proble
             }
             Content::List(items) => {
                 let count = items.len();
-                match key.parse::<usize>().ok().and_then(|index| items.get_mut(index)) {
+                match key
+                    .parse::<usize>()
+                    .ok()
+                    .and_then(|index| items.get_mut(index))
+                {
                     Some(item) => item,
                     None => {
                         return Err(Problem::new(
                             span,
-                            format!("`{parents}` is a list of {count}, and `{key}` is none of its items"),
+                            format!(
+                                "`{parents}` is a list of {count}, and `{key}` is none of its items"
+                            ),
                         )
                         .help("items are counted from 0"));
                     }
                 }
             }
             _ => {
-                return Err(Problem::new(span, format!("`{parents}` is not a map, so it has no `{key}`")));
+                return Err(Problem::new(
+                    span,
+                    format!("`{parents}` is not a map, so it has no `{key}`"),
+                ));
             }
         };
         if !parents.is_empty() {

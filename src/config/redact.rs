@@ -42,7 +42,11 @@ pub fn json(value: &Value) -> Value {
         Value::Object(map) => map
             .iter()
             .map(|(key, value)| {
-                let value = if is_secret(key) { mask(value) } else { json(value) };
+                let value = if is_secret(key) {
+                    mask(value)
+                } else {
+                    json(value)
+                };
                 (key.clone(), value)
             })
             .collect::<serde_json::Map<_, _>>()
@@ -100,7 +104,9 @@ fn user_info(text: &str) -> Option<(&str, &str, &str)> {
     while let Some(at) = text[from..].find("://") {
         let start = from + at + 3;
         let end = text[start..]
-            .find(|c: char| matches!(c, '/' | '?' | '#' | '"' | '\'' | '<' | '>') || c.is_whitespace())
+            .find(|c: char| {
+                matches!(c, '/' | '?' | '#' | '"' | '\'' | '<' | '>') || c.is_whitespace()
+            })
             .map_or(text.len(), |length| start + length);
         if let Some(length) = text[start..end].rfind('@')
             && length > 0
@@ -131,7 +137,11 @@ pub(super) fn line(line: &str) -> String {
     let mut rest = line;
     while let Some((before, user, after)) = user_info(rest) {
         out.push_str(before);
-        out.push_str(&if user.contains("${env:") { user.to_owned() } else { stars(user) });
+        out.push_str(&if user.contains("${env:") {
+            user.to_owned()
+        } else {
+            stars(user)
+        });
         rest = after;
     }
     out + rest
@@ -166,8 +176,14 @@ mod tests {
             "from http://********@x/1 to ftp://********@y and http://z/@home"
         );
         assert_eq!(text("http://p@ss@host"), "http://********@host");
-        assert_eq!(text("http://${env:U}:${env:P}@host"), "http://${env:U}:${env:P}@host");
-        assert_eq!(text("worker.env.DB_PASSWORD=x"), "worker.env.DB_PASSWORD=********");
+        assert_eq!(
+            text("http://${env:U}:${env:P}@host"),
+            "http://${env:U}:${env:P}@host"
+        );
+        assert_eq!(
+            text("worker.env.DB_PASSWORD=x"),
+            "worker.env.DB_PASSWORD=********"
+        );
         assert_eq!(text("mail me@host"), "mail me@host");
     }
 

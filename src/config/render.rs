@@ -32,7 +32,12 @@ pub(super) fn all(problems: &[Problem], sources: &Sources, style: Style) -> Stri
     let mut out = String::new();
     for problem in problems.iter().take(SHOWN) {
         let message = escape(&problem.message);
-        let _ = writeln!(out, "{}{}", paint(RED, "error"), paint(BOLD, &format!(": {message}")));
+        let _ = writeln!(
+            out,
+            "{}{}",
+            paint(RED, "error"),
+            paint(BOLD, &format!(": {message}"))
+        );
         let gutter = match problem.span {
             Some(span) => snippet(&mut out, span, sources, &paint),
             None => 0,
@@ -66,9 +71,10 @@ fn snippet(
             format!("{}:{}:{}", escape(name), position.line, position.column),
             position.line.to_string(),
         ),
-        Origin::Environment(name) => {
-            (format!("environment variable {}", escape(name)), String::new())
-        }
+        Origin::Environment(name) => (
+            format!("environment variable {}", escape(name)),
+            String::new(),
+        ),
         Origin::Argument => ("command-line argument".to_owned(), String::new()),
     };
     let gutter = label.len();
@@ -81,7 +87,11 @@ fn snippet(
     let carets = "^".repeat(width(&line[marked]).max(1));
     let bar = paint(BLUE, &format!("{:gutter$} |", ""));
     let _ = writeln!(out, "{bar}");
-    let _ = writeln!(out, "{}", format!("{} {line}", paint(BLUE, &format!("{label} |"))).trim_end());
+    let _ = writeln!(
+        out,
+        "{}",
+        format!("{} {line}", paint(BLUE, &format!("{label} |"))).trim_end()
+    );
     let _ = writeln!(out, "{bar} {:indent$}{}", "", paint(RED, &carets));
     gutter
 }
@@ -112,13 +122,21 @@ fn cut(line: &str, marked: Range<usize>) -> (String, Range<usize>) {
         let range = before.len()..before.len() + inside.len();
         return (before + &inside + &clean(&line[end..]), range);
     }
-    let mut before: Vec<char> = clean(&line[..start]).chars().rev().take(WIDTH / 3).collect();
+    let mut before: Vec<char> = clean(&line[..start])
+        .chars()
+        .rev()
+        .take(WIDTH / 3)
+        .collect();
     before.reverse();
     let room = WIDTH - before.len();
     let inside: String = clean(&line[start..end]).chars().take(room).collect();
     let rest = room - inside.chars().count();
     let after: String = clean(&line[end..]).chars().take(rest).collect();
-    let left = if line[..start].chars().count() > before.len() { "..." } else { "" };
+    let left = if line[..start].chars().count() > before.len() {
+        "..."
+    } else {
+        ""
+    };
     let shown = before.len() + inside.chars().count() + after.chars().count();
     let hidden = length - line[..start].chars().count().saturating_sub(before.len());
     let right = if hidden > shown { "..." } else { "" };

@@ -1,10 +1,10 @@
+use super::Seconds;
 use super::interpolate::{self, InterpolateError};
 use super::node::{Content, Entry, Node};
 use super::overrides::RESERVED;
 use super::problem::Problem;
 use super::source::{Sources, Span};
 use super::suggest::{did_you_mean, nearest};
-use super::Seconds;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -84,8 +84,15 @@ impl Rules<'_> {
             return;
         };
         if name.trim().is_empty() {
-            self.push(span, "`experiment` is empty", "give the experiment a name, as in `experiment: digits`");
-        } else if let Some(wrong) = name.chars().find(|c| matches!(c, '/' | ':') || c.is_control()) {
+            self.push(
+                span,
+                "`experiment` is empty",
+                "give the experiment a name, as in `experiment: digits`",
+            );
+        } else if let Some(wrong) = name
+            .chars()
+            .find(|c| matches!(c, '/' | ':') || c.is_control())
+        {
             let wrong = wrong.escape_debug();
             self.push(
                 span,
@@ -146,19 +153,23 @@ impl Rules<'_> {
             if !path.extension().is_some_and(|extension| extension == "so") {
                 self.push(
                     span,
-                    format!("`{shown}` is no plugin: neither a `.so` file nor the folder of a crate"),
+                    format!(
+                        "`{shown}` is no plugin: neither a `.so` file nor the folder of a crate"
+                    ),
                     "name the folder that holds its `Cargo.toml`, and explr builds it",
                 );
             }
         } else {
-            let help = neighbour(&path, |near| near.is_dir() || near.extension().is_some_and(|e| e == "so"))
-                .map_or_else(
-                    || "paths are relative to the folder of the configuration file".to_owned(),
-                    |near| {
-                        let near = Path::new(&text).with_file_name(near);
-                        format!("did you mean `{}`?", near.display())
-                    },
-                );
+            let help = neighbour(&path, |near| {
+                near.is_dir() || near.extension().is_some_and(|e| e == "so")
+            })
+            .map_or_else(
+                || "paths are relative to the folder of the configuration file".to_owned(),
+                |near| {
+                    let near = Path::new(&text).with_file_name(near);
+                    format!("did you mean `{}`?", near.display())
+                },
+            );
             self.push(span, format!("there is no plugin at `{shown}`"), help);
         }
     }
@@ -180,24 +191,42 @@ impl Rules<'_> {
     }
 
     fn folders(&mut self) {
-        for path in [&["store"][..], &["checkpoint_dir"], &["mlflow", "artifact_root"]] {
+        for path in [
+            &["store"][..],
+            &["checkpoint_dir"],
+            &["mlflow", "artifact_root"],
+        ] {
             let key = path.join(".");
             let Some((text, span)) = self.text(path) else {
                 continue;
             };
             let folder = super::locate(self.dir, Path::new(&text));
             if text.trim().is_empty() {
-                self.push(span, format!("`{key}` is empty"), "name a folder, or leave the key out");
+                self.push(
+                    span,
+                    format!("`{key}` is empty"),
+                    "name a folder, or leave the key out",
+                );
             } else if folder.is_file() {
                 let shown = folder.display();
-                self.push(span, format!("`{key}` is the file `{shown}`"), "name a folder; it is made when it isn't there");
+                self.push(
+                    span,
+                    format!("`{key}` is the file `{shown}`"),
+                    "name a folder; it is made when it isn't there",
+                );
             }
         }
     }
 
     fn resources(&mut self) {
-        let device = self.tree.entry("device").and_then(|entry| entry.value.text());
-        let gpus = self.tree.at(&["resources", "gpus"]).map(|entry| &entry.value);
+        let device = self
+            .tree
+            .entry("device")
+            .and_then(|entry| entry.value.text());
+        let gpus = self
+            .tree
+            .at(&["resources", "gpus"])
+            .map(|entry| &entry.value);
         let Some(gpus) = gpus else {
             return;
         };
@@ -208,11 +237,19 @@ impl Rules<'_> {
         match (device, wanted) {
             (Some(device), Some(0)) if device.starts_with("cuda") => {
                 let message = format!("`resources.gpus` is 0, but `device` is `{device}`");
-                self.push(gpus.span, message, "leave `resources.gpus` out, or write `device: cpu`");
+                self.push(
+                    gpus.span,
+                    message,
+                    "leave `resources.gpus` out, or write `device: cpu`",
+                );
             }
             (Some("cpu"), Some(1..)) => {
                 let message = "`resources.gpus` asks for a GPU, but `device` is `cpu`";
-                self.push(gpus.span, message, "leave `resources.gpus` out, or write `device: cuda`");
+                self.push(
+                    gpus.span,
+                    message,
+                    "leave `resources.gpus` out, or write `device: cuda`",
+                );
             }
             _ => {}
         }
@@ -226,7 +263,11 @@ impl Rules<'_> {
             &["mlflow", "system_metrics_interval"],
         ];
         let any: [&[&str]; 2] = [&["worker", "grace"], &["mlflow", "sync_timeout"]];
-        for (path, may_be_zero) in positive.iter().map(|p| (p, false)).chain(any.iter().map(|p| (p, true))) {
+        for (path, may_be_zero) in positive
+            .iter()
+            .map(|p| (p, false))
+            .chain(any.iter().map(|p| (p, true)))
+        {
             let Some(entry) = self.tree.at(path) else {
                 continue;
             };
@@ -235,12 +276,22 @@ impl Rules<'_> {
             };
             let (seconds, span, key) = (seconds.0.as_secs_f64(), entry.value.span, path.join("."));
             if seconds == 0.0 && !may_be_zero {
-                self.push(span, format!("`{key}` must be more than 0"), match path {
-                    ["worker", "timeout" | "progress_timeout"] => "leave the key out for no limit",
-                    _ => "leave the key out for the default",
-                });
+                self.push(
+                    span,
+                    format!("`{key}` must be more than 0"),
+                    match path {
+                        ["worker", "timeout" | "progress_timeout"] => {
+                            "leave the key out for no limit"
+                        }
+                        _ => "leave the key out for the default",
+                    },
+                );
             } else if seconds > MAX_SECONDS {
-                self.push(span, format!("`{key}` is more than ten years"), "leave the key out for the default");
+                self.push(
+                    span,
+                    format!("`{key}` is more than ten years"),
+                    "leave the key out for the default",
+                );
             }
         }
     }
@@ -249,7 +300,11 @@ impl Rules<'_> {
         let Some(worker) = self.tree.entry("worker").map(|entry| &entry.value) else {
             return;
         };
-        for entry in worker.entry("env").map(|env| env.value.entries()).unwrap_or_default() {
+        for entry in worker
+            .entry("env")
+            .map(|env| env.value.entries())
+            .unwrap_or_default()
+        {
             self.variable(entry);
         }
         let retries = worker.entry("retries").map(|entry| &entry.value);
@@ -260,7 +315,11 @@ impl Rules<'_> {
             && classes.is_empty()
         {
             let message = format!("`worker.retries` is {number}, but `worker.retry_on` is empty");
-            self.push(retries.span, message, "name the failures to repeat, as in `retry_on: [signal, abort]`");
+            self.push(
+                retries.span,
+                message,
+                "name the failures to repeat, as in `retry_on: [signal, abort]`",
+            );
         }
     }
 
@@ -274,12 +333,20 @@ impl Rules<'_> {
                 "write `NAME: value`",
             );
         } else if RESERVED.contains(&name.as_str()) {
-            self.push(span, format!("the worker's variable `{name}` is set by explr"), "choose another name");
+            self.push(
+                span,
+                format!("the worker's variable `{name}` is set by explr"),
+                "choose another name",
+            );
         } else if let Some(text) = entry.value.text()
             && text.contains('\0')
         {
             let message = format!("the value of the variable `{name}` contains a NUL byte");
-            self.push(entry.value.span, message, "no environment variable can hold one");
+            self.push(
+                entry.value.span,
+                message,
+                "no environment variable can hold one",
+            );
         }
     }
 
@@ -288,11 +355,12 @@ impl Rules<'_> {
             return;
         };
         let is = |key: &str, wanted: bool| {
-            mlflow
-                .entry(key)
-                .is_some_and(|entry| matches!(entry.value.value, Content::Bool(value) if value == wanted))
+            mlflow.entry(key).is_some_and(
+                |entry| matches!(entry.value.value, Content::Bool(value) if value == wanted),
+            )
         };
-        if is("enabled", false) && is("required", true)
+        if is("enabled", false)
+            && is("required", true)
             && let Some(entry) = mlflow.entry("required")
         {
             self.push(
@@ -305,22 +373,40 @@ impl Rules<'_> {
     }
 
     fn tracking_uri(&mut self) {
-        const SCHEMES: [&str; 7] = ["http", "https", "file", "sqlite", "postgresql", "mysql", "mssql"];
+        const SCHEMES: [&str; 7] = [
+            "http",
+            "https",
+            "file",
+            "sqlite",
+            "postgresql",
+            "mysql",
+            "mssql",
+        ];
         let Some((uri, span)) = self.text(&["mlflow", "tracking_uri"]) else {
             return;
         };
         let uri = uri.trim();
         let example = "as in `http://localhost:5000`, or `file:` for the journal alone";
         if uri.is_empty() {
-            return self.push(span, "`mlflow.tracking_uri` is empty", format!("{example}; leave the key out for a server of explr's own"));
+            return self.push(
+                span,
+                "`mlflow.tracking_uri` is empty",
+                format!("{example}; leave the key out for a server of explr's own"),
+            );
         }
         let Some((scheme, rest)) = uri.split_once(':').filter(|(scheme, _)| {
-            scheme.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.'))
+            scheme
+                .chars()
+                .all(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.'))
         }) else {
             return self.push(span, "`mlflow.tracking_uri` is no address", example);
         };
         // `mysql+pymysql://` names the driver as well.
-        let base = scheme.split('+').next().unwrap_or(scheme).to_ascii_lowercase();
+        let base = scheme
+            .split('+')
+            .next()
+            .unwrap_or(scheme)
+            .to_ascii_lowercase();
         if !SCHEMES.contains(&base.as_str()) {
             let port = rest.split('/').next().unwrap_or_default();
             let help = if !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -329,18 +415,36 @@ impl Rules<'_> {
                 did_you_mean(&base, SCHEMES)
                     .unwrap_or_else(|| format!("write an address, {example}"))
             };
-            return self.push(span, format!("`{scheme}:` is no kind of tracking address that explr knows"), help);
+            return self.push(
+                span,
+                format!("`{scheme}:` is no kind of tracking address that explr knows"),
+                help,
+            );
         }
         if base.starts_with("http") {
-            let host = rest.trim_start_matches('/').split(['/', '?', '#']).next().unwrap_or_default();
+            let host = rest
+                .trim_start_matches('/')
+                .split(['/', '?', '#'])
+                .next()
+                .unwrap_or_default();
             let host = host.rsplit('@').next().unwrap_or_default();
-            if !rest.starts_with("//") || host.is_empty() || host.starts_with(':') || host.contains(char::is_whitespace) {
+            if !rest.starts_with("//")
+                || host.is_empty()
+                || host.starts_with(':')
+                || host.contains(char::is_whitespace)
+            {
                 self.push(span, "`mlflow.tracking_uri` names no host", example);
-            } else if let Some((_, port)) = host.rsplit_once(':').filter(|(_, port)| !port.contains(']'))
+            } else if let Some((_, port)) = host
+                .rsplit_once(':')
+                .filter(|(_, port)| !port.contains(']'))
                 && !port.is_empty()
                 && port.parse::<u16>().map_or(true, |port| port == 0)
             {
-                self.push(span, format!("`{port}` is no port: ports are 1 to 65535"), example);
+                self.push(
+                    span,
+                    format!("`{port}` is no port: ports are 1 to 65535"),
+                    example,
+                );
             }
         }
     }
@@ -349,7 +453,11 @@ impl Rules<'_> {
 /// The dotted names of everything in a map, as MLflow will see them.
 fn names_below(node: &Node, prefix: &str, found: &mut Vec<(String, Span)>) {
     for entry in node.entries() {
-        let name = if prefix.is_empty() { entry.key.clone() } else { format!("{prefix}.{}", entry.key) };
+        let name = if prefix.is_empty() {
+            entry.key.clone()
+        } else {
+            format!("{prefix}.{}", entry.key)
+        };
         names_below(&entry.value, &name, found);
         found.push((name, entry.key_span));
     }
@@ -367,7 +475,10 @@ fn bad_name(name: &str) -> Option<String> {
         .chars()
         .find(|c| !(c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | ' ' | ':' | '/')))
     {
-        return Some(format!("MLflow takes no `{}` in names", wrong.escape_debug()));
+        return Some(format!(
+            "MLflow takes no `{}` in names",
+            wrong.escape_debug()
+        ));
     }
     let is_path = name.starts_with('/')
         || name.ends_with('/')

@@ -20,8 +20,9 @@ fn number(text: &str) -> Option<Content> {
     for (prefix, radix) in [("0x", 16), ("0o", 8)] {
         if let Some(digits) = text.strip_prefix(prefix) {
             return (!digits.is_empty() && digits.chars().all(|c| c.is_digit(radix))).then(|| {
-                u64::from_str_radix(digits, radix)
-                    .map_or(Content::Unrepresentable, |value| Content::Number(value.into()))
+                u64::from_str_radix(digits, radix).map_or(Content::Unrepresentable, |value| {
+                    Content::Number(value.into())
+                })
             });
         }
     }
@@ -91,14 +92,23 @@ mod tests {
 
     #[test]
     fn words_that_older_yaml_took_for_other_things_are_text() {
-        for text in ["on", "off", "yes", "no", "12:30:45", "1_000", "1e", ".", "-", "0x", "e5", "1.2.3"] {
+        for text in [
+            "on", "off", "yes", "no", "12:30:45", "1_000", "1e", ".", "-", "0x", "e5", "1.2.3",
+        ] {
             assert!(matches!(resolve(text), Content::Text(_)), "{text}");
         }
     }
 
     #[test]
     fn what_json_cannot_hold_is_marked() {
-        for text in [".nan", "-.inf", ".INF", "1e400", "99999999999999999999", "0xfffffffffffffffff"] {
+        for text in [
+            ".nan",
+            "-.inf",
+            ".INF",
+            "1e400",
+            "99999999999999999999",
+            "0xfffffffffffffffff",
+        ] {
             assert!(matches!(resolve(text), Content::Unrepresentable), "{text}");
         }
     }

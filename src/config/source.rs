@@ -94,7 +94,9 @@ impl Sources {
     pub(super) fn position(&self, span: Span) -> Position {
         let (index, start) = self.line_of(span);
         let text = self.text(span.source);
-        let column = text.get(start..span.start).map_or(0, |before| before.chars().count());
+        let column = text
+            .get(start..span.start)
+            .map_or(0, |before| before.chars().count());
         Position {
             line: index + 1,
             column: column + 1,
@@ -109,7 +111,10 @@ impl Sources {
         let rest = &text[start..];
         let line = rest[..rest.find('\n').unwrap_or(rest.len())].trim_end();
         let from = (span.start - start).min(line.len());
-        (line, from..(span.end.max(span.start) - start).clamp(from, line.len()))
+        (
+            line,
+            from..(span.end.max(span.start) - start).clamp(from, line.len()),
+        )
     }
 
     fn line_of(&self, span: Span) -> (usize, usize) {

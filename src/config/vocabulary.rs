@@ -38,7 +38,11 @@ fn collect(root: &Value, schema: &Value, prefix: &str, paths: &mut Vec<String>) 
         return;
     };
     for (key, inner) in properties {
-        let path = if prefix.is_empty() { key.clone() } else { format!("{prefix}.{key}") };
+        let path = if prefix.is_empty() {
+            key.clone()
+        } else {
+            format!("{prefix}.{key}")
+        };
         paths.push(path.clone());
         collect(root, inner, &path, paths);
     }

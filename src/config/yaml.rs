@@ -54,7 +54,11 @@ struct Reader<'a> {
 enum Anchor {
     /// Its node is still being read.
     Open,
-    Done { node: Node, nodes: usize, depth: usize },
+    Done {
+        node: Node,
+        nodes: usize,
+        depth: usize,
+    },
 }
 
 /// A node with the number of nodes in it and how deep it is.
@@ -72,8 +76,9 @@ impl<'a> Reader<'a> {
             match event {
                 Event::StreamEnd => return Ok(root),
                 Event::DocumentStart(..) if root.is_some() => {
-                    return Err(Problem::new(span, "there is a second YAML document")
-                        .help("a configuration is one document: remove the `---` and what follows"));
+                    return Err(Problem::new(span, "there is a second YAML document").help(
+                        "a configuration is one document: remove the `---` and what follows",
+                    ));
                 }
                 Event::StreamStart | Event::DocumentStart(..) | Event::DocumentEnd => {}
                 event => {
@@ -96,7 +101,12 @@ impl<'a> Reader<'a> {
             }
             Some(Err(error)) => {
                 let at = error.marker().byte_offset().unwrap_or(0);
-                Err(yaml_error::explain(error.kind(), self.span(Some(at), Some(at + 1)), self.whole, at))
+                Err(yaml_error::explain(
+                    error.kind(),
+                    self.span(Some(at), Some(at + 1)),
+                    self.whole,
+                    at,
+                ))
             }
             None => Ok((Event::StreamEnd, self.span(None, None))),
         }
@@ -113,13 +123,20 @@ impl<'a> Reader<'a> {
 
     fn node(&mut self, event: Event<'a>, span: Span, level: usize) -> Result<Read, Problem> {
         if level > MAX_DEPTH {
-            return Err(Problem::new(span, format!("nested more than {MAX_DEPTH} levels deep")));
+            return Err(Problem::new(
+                span,
+                format!("nested more than {MAX_DEPTH} levels deep"),
+            ));
         }
         self.count(1, span)?;
         match event {
             Event::Scalar(text, style, anchor, tag) => {
                 let value = scalar_value(&text, style, tag.as_deref(), span)?;
-                let read = Read { node: Node { value, span }, nodes: 1, depth: 1 };
+                let read = Read {
+                    node: Node { value, span },
+                    nodes: 1,
+                    depth: 1,
+                };
                 self.anchored(anchor, read, span)
             }
             Event::SequenceStart(_, anchor, tag) => {
@@ -146,7 +163,13 @@ impl<'a> Reader<'a> {
             let (event, span) = self.next()?;
             if matches!(event, Event::SequenceEnd) {
                 return Ok(Read {
-                    node: Node { value: Content::List(items), span: Span { end: span.end, ..start } },
+                    node: Node {
+                        value: Content::List(items),
+                        span: Span {
+                            end: span.end,
+                            ..start
+                        },
+                    },
                     nodes,
                     depth: depth + 1,
                 });
@@ -166,7 +189,9 @@ impl<'a> Reader<'a> {
         loop {
             let (event, key_span) = self.next()?;
             let (key, style) = match event {
-                Event::MappingEnd => break self.finish_map(start, key_span, entries, merged, nodes, depth),
+                Event::MappingEnd => {
+                    break self.finish_map(start, key_span, entries, merged, nodes, depth);
+                }
                 Event::Scalar(key, style, ..) => (key.into_owned(), style),
                 _ => return Err(bad_key(key_span)),
             };
@@ -177,10 +202,15 @@ impl<'a> Reader<'a> {
             if key == "<<" && style == ScalarStyle::Plain {
                 merged.push(read.node);
             } else if let Some(first) = seen.get(&key) {
-                self.problems.push(duplicate(&key, key_span, *first, self.part, self.whole));
+                self.problems
+                    .push(duplicate(&key, key_span, *first, self.part, self.whole));
             } else {
                 seen.insert(key.clone(), key_span);
-                entries.push(Entry { key, key_span, value: read.node });
+                entries.push(Entry {
+                    key,
+                    key_span,
+                    value: read.node,
+                });
             }
         }
     }
@@ -206,13 +236,25 @@ impl<'a> Reader<'a> {
             entries.iter().map(|entry| entry.key.clone()).collect();
         for node in maps {
             let Content::Map(others) = node.value else {
-                return Err(Problem::new(node.span, "`<<` needs a map, or a list of maps")
-                    .help("write `<<: *name`, where `&name` marks a map"));
+                return Err(
+                    Problem::new(node.span, "`<<` needs a map, or a list of maps")
+                        .help("write `<<: *name`, where `&name` marks a map"),
+                );
             };
-            entries.extend(others.into_iter().filter(|other| known.insert(other.key.clone())));
+            entries.extend(
+                others
+                    .into_iter()
+                    .filter(|other| known.insert(other.key.clone())),
+            );
         }
         Ok(Read {
-            node: Node { value: Content::Map(entries), span: Span { end: end.end.max(start.end), ..start } },
+            node: Node {
+                value: Content::Map(entries),
+                span: Span {
+                    end: end.end.max(start.end),
+                    ..start
+                },
+            },
             nodes,
             depth: depth + 1,
         })
@@ -232,7 +274,11 @@ impl<'a> Reader<'a> {
                 return Err(too_many_nodes(span));
             }
             let node = read.node.clone();
-            let done = Anchor::Done { node, nodes: read.nodes, depth: read.depth };
+            let done = Anchor::Done {
+                node,
+                nodes: read.nodes,
+                depth: read.depth,
+            };
             self.anchors.insert(anchor, done);
         }
         Ok(read)
@@ -241,7 +287,10 @@ impl<'a> Reader<'a> {
     fn alias(&mut self, id: usize, span: Span, level: usize) -> Result<Read, Problem> {
         self.aliases += 1;
         if self.aliases > MAX_ALIASES {
-            return Err(Problem::new(span, format!("more than {MAX_ALIASES} aliases (`*name`)")));
+            return Err(Problem::new(
+                span,
+                format!("more than {MAX_ALIASES} aliases (`*name`)"),
+            ));
         }
         match self.anchors.get(&id) {
             Some(Anchor::Done { node, nodes, depth }) => {
@@ -250,12 +299,22 @@ impl<'a> Reader<'a> {
                     return Err(too_many_nodes(span));
                 }
                 if level + depth - 1 > MAX_DEPTH {
-                    return Err(Problem::new(span, format!("nested more than {MAX_DEPTH} levels deep")));
+                    return Err(Problem::new(
+                        span,
+                        format!("nested more than {MAX_DEPTH} levels deep"),
+                    ));
                 }
                 self.nodes += nodes;
-                Ok(Read { node: node.clone(), nodes, depth })
+                Ok(Read {
+                    node: node.clone(),
+                    nodes,
+                    depth,
+                })
             }
-            Some(Anchor::Open) => Err(Problem::new(span, "this alias is inside the value that it stands for")),
+            Some(Anchor::Open) => Err(Problem::new(
+                span,
+                "this alias is inside the value that it stands for",
+            )),
             None => Err(Problem::new(span, "this alias has no anchor")
                 .help("mark the value with `&name` before it is used as `*name`")),
         }
@@ -271,8 +330,11 @@ impl<'a> Reader<'a> {
 }
 
 fn too_many_nodes(span: Span) -> Problem {
-    Problem::new(span, format!("more than {MAX_NODES} values, aliases counted in full"))
-        .help("a configuration describes an experiment; keep data in files of its own")
+    Problem::new(
+        span,
+        format!("more than {MAX_NODES} values, aliases counted in full"),
+    )
+    .help("a configuration describes an experiment; keep data in files of its own")
 }
 
 fn bad_key(span: Span) -> Problem {
@@ -303,8 +365,13 @@ fn scalar_value(
         (Some("str"), _) => Ok(Content::Text(text.to_owned())),
         (Some("null"), Content::Null) => Ok(Content::Null),
         (Some("bool"), value @ Content::Bool(_)) => Ok(value),
-        (Some("int" | "float"), value @ (Content::Number(_) | Content::Unrepresentable)) => Ok(value),
-        (Some(name), _) => Err(Problem::new(span, format!("`{text}` doesn't fit its tag `!!{name}`"))),
+        (Some("int" | "float"), value @ (Content::Number(_) | Content::Unrepresentable)) => {
+            Ok(value)
+        }
+        (Some(name), _) => Err(Problem::new(
+            span,
+            format!("`{text}` doesn't fit its tag `!!{name}`"),
+        )),
         (None, _) => Err(unknown_tag(tag, span)),
     }
 }
@@ -317,6 +384,9 @@ fn check_tag(tag: Option<&Tag>, expected: &str, span: Span) -> Result<(), Proble
 }
 
 fn unknown_tag(tag: &Tag, span: Span) -> Problem {
-    Problem::new(span, format!("the tag `{}` is not supported here", tag.original()))
-        .help("remove the tag; text that begins with `!` goes in quotes")
+    Problem::new(
+        span,
+        format!("the tag `{}` is not supported here", tag.original()),
+    )
+    .help("remove the tag; text that begins with `!` goes in quotes")
 }

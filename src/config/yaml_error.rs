@@ -9,21 +9,25 @@ pub(super) fn explain(kind: &ErrorKind, span: Span, text: &str, at: usize) -> Pr
     let before = text.get(..at).unwrap_or_default();
     let line = before.rsplit('\n').next().unwrap_or_default();
     let (message, help) = match kind {
-        E::TabInBlockIndentation | E::TabInIndentation | E::TabNotAllowed | E::TabInPlainScalar => (
-            "a tab can't be used for indentation".to_owned(),
-            Some("use spaces, two for each level"),
-        ),
+        E::TabInBlockIndentation | E::TabInIndentation | E::TabNotAllowed | E::TabInPlainScalar => {
+            (
+                "a tab can't be used for indentation".to_owned(),
+                Some("use spaces, two for each level"),
+            )
+        }
         E::UnclosedQuotedScalar => (
             "this quote is never closed".to_owned(),
             Some("close it with the same quote; inside '...' write '' for a quote"),
         ),
-        E::UnclosedFlowCollection { open } => {
-            (format!("this `{open}` is never closed"), None)
-        }
-        E::UnexpectedEofFlowSequence => ("a `[` is never closed".to_owned(), Some("add the missing `]`")),
-        E::UnexpectedEofFlowMapping | E::UnexpectedEofImplicitFlowMapping => {
-            ("a `{` is never closed".to_owned(), Some("add the missing `}`"))
-        }
+        E::UnclosedFlowCollection { open } => (format!("this `{open}` is never closed"), None),
+        E::UnexpectedEofFlowSequence => (
+            "a `[` is never closed".to_owned(),
+            Some("add the missing `]`"),
+        ),
+        E::UnexpectedEofFlowMapping | E::UnexpectedEofImplicitFlowMapping => (
+            "a `{` is never closed".to_owned(),
+            Some("add the missing `}`"),
+        ),
         E::MismatchedFlowCollectionEnd { open, close } => {
             (format!("`{open}` is closed by `{close}`"), None)
         }

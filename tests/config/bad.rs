@@ -17,7 +17,9 @@ pub(crate) fn environment() -> impl Iterator<Item = (String, String)> {
 
 /// The message, with the folder taken out of paths.
 fn message(error: &ConfigError) -> String {
-    error.to_string().replace(&format!("{}/", folder().display()), "")
+    error
+        .to_string()
+        .replace(&format!("{}/", folder().display()), "")
 }
 
 #[test]
@@ -25,7 +27,10 @@ fn every_bad_file_is_refused_with_a_message_that_helps() {
     let mut files: Vec<PathBuf> = std::fs::read_dir(folder())
         .unwrap()
         .map(|entry| entry.unwrap().path())
-        .filter(|path| path.extension().is_some_and(|extension| extension == "yaml"))
+        .filter(|path| {
+            path.extension()
+                .is_some_and(|extension| extension == "yaml")
+        })
         .collect();
     files.sort();
     assert!(files.len() >= 45, "{} files", files.len());

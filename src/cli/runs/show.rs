@@ -236,7 +236,7 @@ fn section<'a>(page: &mut String, title: &str, entries: impl Iterator<Item = (&'
             page,
             "  {:<width$}  {}",
             text::one_line(name),
-            text::one_line(&value)
+            text::one_line(value)
         );
     }
     rest(page, entries.len());

@@ -53,7 +53,11 @@ fn in_zone(millis: u64, zone: &TimeZone, format: &str) -> String {
         .and_then(|millis| Timestamp::from_millisecond(millis).ok())
         .map_or_else(
             || "unknown".to_owned(),
-            |time| time.to_zoned_datetime(zone.clone()).strftime(format).to_string(),
+            |time| {
+                time.to_zoned_datetime(zone.clone())
+                    .strftime(format)
+                    .to_string()
+            },
         )
 }
 
