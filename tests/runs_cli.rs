@@ -88,7 +88,12 @@ fn runs_are_listed_newest_first() {
     // When the abandoned run got its end is now; the rest is fixed.
     let output = fixture.explr(&["runs", "list", "--state", "completed", "--state", "failed"]);
     assert_eq!(output.code, Some(0), "{}", output.err);
-    insta::assert_snapshot!(output.out, @"");
+    insta::assert_snapshot!(output.out, @r"
+RUN       EXPERIMENT  STATE              STARTED           DURATION  METRIC          BEST
+00000003  cifar       failed (cuda_oom)  2024-11-24 04:39  2.0s
+00000002  digits      completed          2024-11-24 03:39  10.0s     val_loss 0.125  0.0625
+00000001  digits      completed          2024-11-24 02:39  10.0s     val_loss 0.25   0.125
+");
     let all = fixture.explr(&["runs", "list", "--json"]);
     assert_eq!(all.ids(), ["00000004", "00000003", "00000002", "00000001"]);
 }
@@ -132,7 +137,7 @@ fn an_empty_store_and_a_missing_one_are_no_errors_for_a_list() {
     let fixture = Fixture::empty();
     let output = fixture.explr(&["runs", "list"]);
     assert_eq!((output.code, output.out.as_str()), (Some(0), ""));
-    insta::assert_snapshot!(output.err, @"");
+    insta::assert_snapshot!(output.err, @"no runs yet: `explr run` makes the first");
     let nowhere = tempfile::tempdir().unwrap();
     let json = explr(nowhere.path())
         .args(["runs", "list", "--json"])
@@ -159,24 +164,19 @@ fn the_store_is_found_from_a_folder_below() {
     let fixture = Fixture::four();
     let below = fixture.dir.path().join("a/b");
     std::fs::create_dir_all(&below).unwrap();
-    let list = |command: &mut Command| {
-        let output = command.args(["runs", "list", "--json"]).output().unwrap();
+    let list = |command: &mut Command, more: &[&str]| {
+        let args = [&["runs", "list", "--json"], more].concat();
+        let output = command.args(args).output().unwrap();
         fixture.output(&output).ids().len()
     };
-    assert_eq!(list(&mut explr(&below)), 4);
+    assert_eq!(list(&mut explr(&below), &[]), 4);
     let elsewhere = tempfile::tempdir().unwrap();
-    let root = fixture.store.root();
-    assert_eq!(list(explr(elsewhere.path()).env("EXPLR_STORE", root)), 4);
-    assert_eq!(
-        list(
-            explr(elsewhere.path())
-                .env("EXPLR_STORE", "/nowhere")
-                .arg("runs")
-                .args(["list", "--json", "--store"])
-                .arg(root)
-        ),
-        4
-    );
+    let root = fixture.store.root().to_str().unwrap();
+    let mut command = explr(elsewhere.path());
+    assert_eq!(list(command.env("EXPLR_STORE", root), &[]), 4);
+    let mut command = explr(elsewhere.path());
+    command.env("EXPLR_STORE", "/nowhere");
+    assert_eq!(list(&mut command, &["--store", root]), 4);
 }
 
 #[test]
@@ -189,7 +189,48 @@ fn a_completed_run_is_shown_in_whole() {
     .unwrap();
     let output = fixture.explr(&["runs", "show", "00000001"]);
     assert_eq!(output.code, Some(0), "{}", output.err);
-    insta::assert_snapshot!(output.out, @"");
+    insta::assert_snapshot!(output.out, @r#"
+run         01935c0e-0001-7000-8000-000000000001
+experiment  digits
+state       completed
+started     2024-11-24 02:39:06
+ended       2024-11-24 02:39:16
+duration    10.0s
+val_loss    0.25
+epochs      2
+model       .explr/runs/01935c0e-0001-7000-8000-000000000001/artifacts/model.pt
+function    train_model in ./digits
+device      cpu
+seed        42
+command     explr run digits.yaml
+git         0123456789ab (main, with changes)
+host        ada@box (linux, 2 cores)
+MLflow      http://127.0.0.1:5000/#/experiments/1/runs/abc
+folder      .explr/runs/01935c0e-0001-7000-8000-000000000001
+
+Hyperparameters
+  lr     0.001
+  model  {"depth":3}
+
+Parameters
+  note  first⏎second
+
+Metrics
+  METRIC     LAST  STEP  MIN    MAX   COUNT
+  grad_norm  NaN   1     NaN    NaN   1
+  val_loss   0.25  1     0.125  0.25  2
+
+Tags
+  team  vision
+
+Artifacts
+  plots/confusion.png
+
+Checkpoints
+  epoch-1.ckpt  epoch 1, step 100
+
+→ explr runs logs 00000001
+"#);
     let json = fixture.explr(&["runs", "show", "1", "--json"]);
     assert_eq!(json.code, Some(2), "{}", json.err);
     let json = fixture.explr(&["runs", "show", id(1).as_str(), "--json"]);
@@ -202,7 +243,40 @@ fn a_completed_run_is_shown_in_whole() {
 #[test]
 fn a_failed_run_is_shown_with_its_reason() {
     let fixture = Fixture::four();
-    insta::assert_snapshot!(fixture.explr(&["runs", "show", "00000003"]).out, @"");
+    insta::assert_snapshot!(fixture.explr(&["runs", "show", "00000003"]).out, @r#"
+run         01935c0e-0003-7000-8000-000000000003
+experiment  cifar
+state       failed (cuda_oom)
+started     2024-11-24 04:39:05
+ended       2024-11-24 04:39:07
+duration    2.0s
+function    train_model in ./digits
+device      cpu
+seed        42
+command     explr run digits.yaml
+git         0123456789ab (main, with changes)
+host        ada@box (linux, 2 cores)
+folder      .explr/runs/01935c0e-0003-7000-8000-000000000003
+
+Why
+  CUDA out of memory
+  while allocating 2 GiB
+  at src/lib.rs:12:5
+
+Last lines of the log
+  epoch 1
+  �[31moops
+
+Hyperparameters
+  lr     0.001
+  model  {"depth":3}
+
+Metrics
+  METRIC    LAST  STEP  MIN  MAX  COUNT
+  val_loss  0.9   0     0.9  0.9  1
+
+→ explr runs logs 00000003; explr run --resume 00000003 tries again from its newest checkpoint
+"#);
 }
 
 #[test]
@@ -210,9 +284,9 @@ fn a_run_that_is_not_there_is_explained() {
     let fixture = Fixture::four();
     let output = fixture.explr(&["runs", "show", "00000009"]);
     assert_eq!(output.code, Some(2));
-    insta::assert_snapshot!(output.err, @"");
+    insta::assert_snapshot!(output.err, @"error: no run `00000009` in DIR/.explr: did you mean 00000001?");
     let output = fixture.explr(&["runs", "logs", "0000"]);
-    insta::assert_snapshot!(output.err, @"");
+    insta::assert_snapshot!(output.err, @"error: `0000` could be any of 01935c0e-0001-7000-8000-000000000001, 01935c0e-0002-7000-8000-000000000002, 01935c0e-0003-7000-8000-000000000003, 01935c0e-0004-7000-8000-000000000004: give more characters");
 }
 
 #[test]
@@ -264,14 +338,18 @@ fn removal_asks_first_and_spares_runs_at_work() {
     let fixture = Fixture::four();
     let output = fixture.explr(&["runs", "rm", "00000001"]);
     assert_eq!(output.code, Some(4));
-    insta::assert_snapshot!(output.err, @"");
+    insta::assert_snapshot!(output.err, @r"
+  00000001  digits
+add --yes to remove this run with checkpoints and artifacts
+nothing removed
+");
     std::fs::write(fixture.run("00000001").mlflow_path(), "{}").unwrap();
     let output = fixture.explr(&["runs", "rm", "00000001", "--yes"]);
     assert_eq!(
         (output.code, output.out.as_str()),
         (Some(0), "removed 00000001\n")
     );
-    insta::assert_snapshot!(output.err, @"");
+    insta::assert_snapshot!(output.err, @"note: what MLflow holds of this run stays there");
     let live = fixture.run("00000003");
     let lock = live.lock().unwrap();
     assert_eq!(
@@ -325,13 +403,21 @@ fn a_damaged_run_is_named_and_repaired_and_the_others_are_listed() {
         "completed",
     ]);
     assert_eq!(output.code, Some(0));
-    insta::assert_snapshot!(output.out, @"");
-    insta::assert_snapshot!(output.err, @"");
+    insta::assert_snapshot!(output.out, @r"
+RUN       EXPERIMENT  STATE      STARTED           DURATION  METRIC         BEST
+00000002  digits      damaged    2024-11-24 01:39
+00000001  digits      completed  2024-11-24 02:39  10.0s     val_loss 0.25  0.125
+");
+    insta::assert_snapshot!(output.err, @r"warning: DIR/.explr/runs/01935c0e-0002-7000-8000-000000000002/events.jsonl:7: the journal is damaged: control character (\u0000-\u001F) found while parsing a string at column 65. `explr repair 00000002` keeps what is whole and saves the original");
     assert_eq!(fixture.explr(&["runs", "show", "00000002"]).code, Some(9));
     let output = fixture.explr(&["repair", "00000002"]);
     assert_eq!(output.code, Some(0), "{}", output.err);
     let (said, original) = output.out.split_once("the original is ").unwrap();
-    insta::assert_snapshot!(said, @"");
+    insta::assert_snapshot!(said, @r"
+00000002: kept 11 records
+  dropped line 7 (85 bytes): control character (\u0000-\u001F) found while parsing a string at column 65
+  lost: 1 record; a warning stands in the place of each
+");
     assert!(original.contains("events.jsonl.damaged-"), "{original}");
     assert_eq!(fixture.explr(&["runs", "show", "00000002"]).code, Some(0));
     let all = fixture.explr(&["repair", "--all"]);
@@ -341,7 +427,7 @@ fn a_damaged_run_is_named_and_repaired_and_the_others_are_listed() {
 #[test]
 fn a_reader_that_has_seen_enough_is_no_error() {
     let fixture = Fixture::empty();
-    for n in 0..300 {
+    for n in 0..120 {
         run(&fixture.store, n, "digits", &failed());
     }
     let script = format!(
