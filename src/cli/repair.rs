@@ -49,12 +49,9 @@ const NAMED: usize = 20;
 fn describe(run: &RunDir, report: &RepairReport) -> String {
     let id = run.id().short();
     let Some(original) = &report.original else {
-        return format!(
-            "{id}: nothing to repair, {} records are whole\n",
-            report.kept
-        );
+        return format!("{id}: nothing to repair, {} whole\n", records(report.kept));
     };
-    let mut text = format!("{id}: kept {} records\n", report.kept);
+    let mut text = format!("{id}: kept {}\n", records(report.kept));
     for dropped in report.dropped.iter().take(NAMED) {
         let _ = writeln!(
             text,
@@ -74,12 +71,12 @@ fn describe(run: &RunDir, report: &RepairReport) -> String {
     if report.missing > 0 {
         let _ = writeln!(
             text,
-            "  {} records are lost; a warning stands in the place of each",
-            report.missing
+            "  lost: {}; a warning stands in the place of each",
+            records(report.missing)
         );
     }
     if report.renumbered > 0 {
-        let _ = writeln!(text, "  {} records got another number", report.renumbered);
+        let _ = writeln!(text, "  numbered anew: {}", records(report.renumbered));
     }
     let _ = writeln!(
         text,
@@ -87,4 +84,11 @@ fn describe(run: &RunDir, report: &RepairReport) -> String {
         printable(&original.display().to_string())
     );
     text
+}
+
+fn records(count: u64) -> String {
+    match count {
+        1 => "1 record".to_owned(),
+        many => format!("{many} records"),
+    }
 }

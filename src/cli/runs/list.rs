@@ -136,7 +136,7 @@ fn rows(views: &[View], sort: Option<&str>, now: u64, zone: &TimeZone, style: St
             text::one_line(view.experiment.as_deref().unwrap_or("?")).into(),
             style.state(view.state.run_state(), view.state_text()),
             text::started(view.started_ms.unwrap_or(view.created_ms), now, zone).into(),
-            text::duration(view.duration_ms).into(),
+            duration(view).into(),
             metric.into(),
             comfy_table::Cell::new(best),
         ]);
@@ -162,4 +162,10 @@ fn metric(view: &View, by_metric: Option<&str>) -> (String, String) {
         format!("{} {}", text::one_line(name), text::number(value)),
         best,
     )
+}
+
+/// Blank for a run that never began, or whose journal can't be read.
+fn duration(view: &View) -> String {
+    view.started_ms
+        .map_or_else(String::new, |_| text::duration(view.duration_ms))
 }

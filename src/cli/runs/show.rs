@@ -232,12 +232,13 @@ fn section<'a>(page: &mut String, title: &str, entries: impl Iterator<Item = (&'
         .min(40);
     let _ = writeln!(page, "\n{title}");
     for (name, value) in shown {
-        let _ = writeln!(
-            page,
+        let line = format!(
             "  {:<width$}  {}",
             text::one_line(name),
-            text::one_line(&value)
+            text::one_line(value)
         );
+        page.push_str(line.trim_end());
+        page.push('\n');
     }
     rest(page, entries.len());
 }
