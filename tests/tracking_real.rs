@@ -7,6 +7,7 @@ mod support;
 use explr_protocol::{Dataset, Direction, Event, Failure, FailureClass, RunState, TrainingResult};
 use serde_json::json;
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 use support::{LIMIT, TestStore, seen_once};
 
 #[test]
@@ -38,7 +39,9 @@ fn everything_in_the_journal_is_in_mlflow_once() {
     run.artifact("plots/a b é.txt", b"hello");
     run.artifact("model/big.bin", &vec![7; 3 << 20]);
     run.artifact("model/empty", b"");
-    run.log(Event::Artifact { path: "model".into() });
+    run.log(Event::Artifact {
+        path: "model".into(),
+    });
     run.log(Event::Dataset(Dataset {
         name: "digits".into(),
         digest: "abc".into(),
@@ -65,7 +68,7 @@ fn everything_in_the_journal_is_in_mlflow_once() {
         stopped_early: false,
     }));
     run.state(RunState::Completed);
-    let report = shipper.finish(LIMIT, |_| {});
+    let report = shipper.finish(LIMIT, |_| ControlFlow::Continue(()));
     assert_eq!((report.left, report.set_aside, report.error), (0, 0, None));
 
     let url = store.server();
@@ -82,12 +85,15 @@ fn everything_in_the_journal_is_in_mlflow_once() {
     assert_eq!(seen.tags["team"], "language");
     assert_eq!(seen.tags["mlflow.user"], "ada");
     assert_eq!(seen.tags["mlflow.source.type"], "LOCAL");
-    assert_eq!(seen.artifacts.keys().collect::<Vec<_>>(), [
-        "explr/params/prompt.txt",
-        "model/big.bin",
-        "model/empty",
-        "plots/a b é.txt",
-    ]);
+    assert_eq!(
+        seen.artifacts.keys().collect::<Vec<_>>(),
+        [
+            "explr/params/prompt.txt",
+            "model/big.bin",
+            "model/empty",
+            "plots/a b é.txt",
+        ]
+    );
     assert_eq!(seen.datasets.len(), 2, "{:?}", seen.datasets);
     assert_eq!(seen.datasets[0]["tags"]["mlflow.data.context"], "training");
     println!("{}", report.run_url.unwrap());

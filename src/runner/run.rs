@@ -17,11 +17,15 @@ use crate::tracking::{ServerStatus, Settings, Shipper};
 use explr_protocol::control::{self, Assignment};
 use explr_protocol::{Event, Failure, RunContext, RunState, TrainingResult};
 use serde_json::Value;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 /// Least free space in the store when a run starts.
 const NEED_MB: u64 = 64;
+/// How long a run that was stopped waits for the rest to be shipped: whoever
+/// sent the signal has a limit of their own.
+const SYNC_WHEN_STOPPED: Duration = Duration::from_secs(5);
 /// How long a run that requires tracking waits for the server.
 const TRACKING_PATIENCE: Duration = Duration::from_secs(90);
 
@@ -89,9 +93,18 @@ async fn run_here(
     outcome.duration = began.elapsed();
     sink(RunEvent::Ended(Box::new(outcome.clone())));
     if let Some(shipper) = shipper.take() {
-        let limit = request.loaded.config.mlflow.sync_timeout.0;
+        let mut limit = request.loaded.config.mlflow.sync_timeout.0;
+        if outcome.stopped.is_some() {
+            limit = limit.min(SYNC_WHEN_STOPPED);
+        }
+        let level = stop.level();
         let report = shipper.finish(limit, |status| {
             sink(RunEvent::Tracking(status.clone()));
+            if stop.level() == level {
+                ControlFlow::Continue(())
+            } else {
+                ControlFlow::Break(())
+            }
         });
         outcome.tracking = Some(report);
     }

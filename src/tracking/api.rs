@@ -145,7 +145,8 @@ impl Client {
         // Found by name it may be deleted, and then takes no runs.
         if experiment.lifecycle_stage == "deleted" {
             let request = json!({"experiment_id": id});
-            self.post::<Nothing>("experiments/restore", &request).await?;
+            self.post::<Nothing>("experiments/restore", &request)
+                .await?;
         }
         Ok(Some(id))
     }
@@ -220,7 +221,9 @@ impl Client {
 
     pub(super) async fn set_tag(&self, id: &str, key: &str, value: &str) -> Result<(), CallError> {
         let request = json!({"run_id": id, "key": key, "value": value});
-        self.post::<Nothing>("runs/set-tag", &request).await.map(drop)
+        self.post::<Nothing>("runs/set-tag", &request)
+            .await
+            .map(drop)
     }
 
     pub(super) async fn delete_tag(&self, id: &str, key: &str) -> Result<(), CallError> {

@@ -1,8 +1,8 @@
 //! Files of a run on their way to the server.
 
+use super::TrackingError;
 use super::client::{CallError, Client};
 use super::cursor::Lines;
-use super::TrackingError;
 use crate::store::RunDir;
 use reqwest::Method;
 use serde::{Deserialize, Serialize};
@@ -55,7 +55,9 @@ impl Uploaded {
         let lines = Lines::uploaded(run);
         let known = lines.read().into_iter();
         Self {
-            known: known.map(|stamp: Stamp| (stamp.name.clone(), stamp)).collect(),
+            known: known
+                .map(|stamp: Stamp| (stamp.name.clone(), stamp))
+                .collect(),
             lines,
         }
     }
@@ -92,13 +94,18 @@ pub(super) fn files(run: &RunDir, name: &str) -> Result<(Vec<ArtifactFile>, Vec<
                         name: format!("{}/{part}", file.name),
                         path: entry.path(),
                     }),
-                    None => left_out.push(format!("{}: its name is not UTF-8", entry.path().display())),
+                    None => {
+                        left_out.push(format!("{}: its name is not UTF-8", entry.path().display()))
+                    }
                 }
             }
         } else if meta.is_file() || leads_to_file_in(&file.path, &real) {
             found.push(file);
         } else {
-            left_out.push(format!("{}: not a file within the artifacts", file.path.display()));
+            left_out.push(format!(
+                "{}: not a file within the artifacts",
+                file.path.display()
+            ));
         }
     }
     found.sort_by(|a, b| a.name.cmp(&b.name));
@@ -118,9 +125,8 @@ pub(super) async fn upload(
     file: &ArtifactFile,
     uploaded: &mut Uploaded,
 ) -> Result<(), UploadError> {
-    let unreadable = |error: std::io::Error| {
-        UploadError::File(format!("{}: {error}", file.path.display()))
-    };
+    let unreadable =
+        |error: std::io::Error| UploadError::File(format!("{}: {error}", file.path.display()));
     let handle = fs::File::open(&file.path).map_err(unreadable)?;
     let meta = handle.metadata().map_err(unreadable)?;
     let stamp = Stamp {
@@ -185,15 +191,16 @@ fn place(artifact_uri: &str, run_id: &str, name: &str) -> (Method, String) {
 }
 
 fn encode(text: &str, also_plain: &str) -> String {
-    text.bytes().fold(String::with_capacity(text.len()), |mut out, byte| {
-        let c = char::from(byte);
-        if c.is_ascii_alphanumeric() || "-._~".contains(c) || also_plain.contains(c) {
-            out.push(c);
-        } else {
-            let _ = write!(out, "%{byte:02X}");
-        }
-        out
-    })
+    text.bytes()
+        .fold(String::with_capacity(text.len()), |mut out, byte| {
+            let c = char::from(byte);
+            if c.is_ascii_alphanumeric() || "-._~".contains(c) || also_plain.contains(c) {
+                out.push(c);
+            } else {
+                let _ = write!(out, "%{byte:02X}");
+            }
+            out
+        })
 }
 
 fn content_type(name: &str) -> &'static str {

@@ -174,7 +174,8 @@ mod tests {
 
     #[test]
     fn the_credentials_file_is_read_by_section() {
-        let text = "[other]\nmlflow_tracking_username = eve\n[mlflow]\nmlflow_tracking_username = ada\n";
+        let text =
+            "[other]\nmlflow_tracking_username = eve\n[mlflow]\nmlflow_tracking_username = ada\n";
         assert_eq!(
             ini_value(text, "mlflow_tracking_username").as_deref(),
             Some("ada")

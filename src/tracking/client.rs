@@ -179,7 +179,8 @@ impl Client {
         path: &str,
         body: &impl Serialize,
     ) -> Result<T, CallError> {
-        let body = serde_json::to_vec(body).map_err(|error| CallError::Nonsense(error.to_string()))?;
+        let body =
+            serde_json::to_vec(body).map_err(|error| CallError::Nonsense(error.to_string()))?;
         self.post_bytes(path, body).await
     }
 
@@ -329,10 +330,16 @@ mod tests {
     #[test]
     fn only_what_will_never_be_taken_is_set_aside() {
         for (error, remedy) in [
-            (status(400, Some("INVALID_PARAMETER_VALUE")), Remedy::SetAside),
+            (
+                status(400, Some("INVALID_PARAMETER_VALUE")),
+                Remedy::SetAside,
+            ),
             (status(400, None), Remedy::SetAside),
             (status(413, None), Remedy::SetAside),
-            (status(404, Some("RESOURCE_DOES_NOT_EXIST")), Remedy::SetAside),
+            (
+                status(404, Some("RESOURCE_DOES_NOT_EXIST")),
+                Remedy::SetAside,
+            ),
             (status(404, None), Remedy::Wait(None)),
             (status(401, None), Remedy::Wait(None)),
             (status(403, None), Remedy::Wait(None)),
@@ -340,7 +347,10 @@ mod tests {
             (status(429, None), Remedy::Wait(None)),
             (status(500, None), Remedy::WaitBriefly),
             (status(502, None), Remedy::Wait(None)),
-            (status(503, Some("TEMPORARILY_UNAVAILABLE")), Remedy::Wait(None)),
+            (
+                status(503, Some("TEMPORARILY_UNAVAILABLE")),
+                Remedy::Wait(None),
+            ),
             (CallError::NoAnswer(String::new()), Remedy::Wait(None)),
         ] {
             assert_eq!(error.remedy(), remedy, "{error:?}");
@@ -360,7 +370,11 @@ mod tests {
 
     #[test]
     fn proxies_are_not_for_this_machine() {
-        for local in ["http://127.0.0.1:5000", "http://localhost:1", "http://[::1]:5000"] {
+        for local in [
+            "http://127.0.0.1:5000",
+            "http://localhost:1",
+            "http://[::1]:5000",
+        ] {
             assert!(is_loopback(local), "{local}");
         }
         assert!(!is_loopback("https://mlflow.example.com"));

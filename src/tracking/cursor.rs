@@ -75,7 +75,11 @@ impl Cursor {
         let path = run.mlflow_path();
         let draft = path.with_extension("json.new");
         let write = || {
-            let mut file = private().write(true).create(true).truncate(true).open(&draft)?;
+            let mut file = private()
+                .write(true)
+                .create(true)
+                .truncate(true)
+                .open(&draft)?;
             file.write_all(&serde_json::to_vec(self)?)?;
             fs::rename(&draft, &path)
         };

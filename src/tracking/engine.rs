@@ -1,9 +1,9 @@
+use super::TrackingError;
 use super::client::Client;
 use super::retry;
 use super::server::OwnServer;
 use super::settings::{Settings, Target};
 use super::ship::{RunShip, Step, Trouble};
-use super::TrackingError;
 use std::time::{Duration, Instant};
 
 /// Ships runs to one server: finds it, starts it, and gets over its troubles.

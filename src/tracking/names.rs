@@ -73,7 +73,10 @@ fn allowed(c: char) -> bool {
 }
 
 fn make_fit(key: &str) -> String {
-    let clean: String = key.chars().map(|c| if allowed(c) { c } else { '_' }).collect();
+    let clean: String = key
+        .chars()
+        .map(|c| if allowed(c) { c } else { '_' })
+        .collect();
     let parts: Vec<_> = clean
         .split('/')
         .filter(|part| !part.is_empty())
@@ -95,9 +98,10 @@ fn make_fit(key: &str) -> String {
 
 /// The name made different from those of other keys, and short enough.
 fn with_hash(name: &str, key: &str) -> String {
-    let hash: String = Sha256::digest(key).iter().take(4).fold(String::new(), |hash, byte| {
-        format!("{hash}{byte:02x}")
-    });
+    let hash: String = Sha256::digest(key)
+        .iter()
+        .take(4)
+        .fold(String::new(), |hash, byte| format!("{hash}{byte:02x}"));
     let start: String = name.chars().take(LONGEST - 1 - hash.len()).collect();
     format!("{}-{hash}", start.trim_end_matches('/'))
 }

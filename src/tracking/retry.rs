@@ -20,7 +20,9 @@ pub(super) fn pause(attempt: u32, asked: Option<Duration>, jitter: f64) -> Durat
         return asked.min(LONGEST_ASKED);
     }
     let doubled = FIRST.saturating_mul(1 << attempt.saturating_sub(1).min(10));
-    doubled.min(LONGEST).mul_f64(0.5 + jitter.clamp(0.0, 1.0) / 2.0)
+    doubled
+        .min(LONGEST)
+        .mul_f64(0.5 + jitter.clamp(0.0, 1.0) / 2.0)
 }
 
 /// Reads a `Retry-After` header; only its form in seconds, which is what

@@ -118,7 +118,10 @@ impl Settings {
 
 /// The store's own server, as the config wants it.
 pub(super) fn own(config: &Mlflow, base_dir: &Path, store: &Store) -> OwnServer {
-    let artifacts = config.artifact_root.as_ref().map(|root| base_dir.join(root));
+    let artifacts = config
+        .artifact_root
+        .as_ref()
+        .map(|root| base_dir.join(root));
     OwnServer::new(
         store.mlflow_dir(),
         artifacts,
@@ -189,7 +192,11 @@ fn percent_decode(text: &str) -> String {
             .flatten()
             .and_then(|hex| u8::from_str_radix(std::str::from_utf8(hex).ok()?, 16).ok());
         bytes.push(decoded.unwrap_or(*first));
-        rest = if decoded.is_some() { &others[2..] } else { others };
+        rest = if decoded.is_some() {
+            &others[2..]
+        } else {
+            others
+        };
     }
     String::from_utf8_lossy(&bytes).into_owned()
 }
@@ -240,7 +247,10 @@ mod tests {
     #[test]
     fn the_config_wins_over_the_environment() {
         let env = [("MLFLOW_TRACKING_URI", "http://env:1")];
-        assert_eq!(base(resolve(&with_uri("http://file:1/"), &env)), "http://file:1");
+        assert_eq!(
+            base(resolve(&with_uri("http://file:1/"), &env)),
+            "http://file:1"
+        );
         assert_eq!(base(resolve(&Mlflow::default(), &env)), "http://env:1");
         assert_eq!(base(resolve(&Mlflow::default(), &[])), "own");
     }
@@ -264,7 +274,11 @@ mod tests {
             settings.options.credentials,
             Credentials::Basic("ada".into(), "p@ss".into())
         );
-        assert!(!format!("{settings:?}").replace("p%40ss", "").contains("p@ss"));
+        assert!(
+            !format!("{settings:?}")
+                .replace("p%40ss", "")
+                .contains("p@ss")
+        );
         assert_eq!(base(Some(settings)), "https://example.com/mlflow");
         assert_eq!(
             without_credentials("postgresql://ada:pw@host/db"),
@@ -274,7 +288,11 @@ mod tests {
 
     #[test]
     fn what_only_python_understands_is_refused_with_a_remedy() {
-        for uri in ["sqlite:///mlflow.db", "postgresql://u:secret@h/d", "databricks"] {
+        for uri in [
+            "sqlite:///mlflow.db",
+            "postgresql://u:secret@h/d",
+            "databricks",
+        ] {
             let text = address(uri).unwrap_err().to_string();
             assert!(text.contains("mlflow server --backend-store-uri"), "{text}");
             assert!(!text.contains("secret"), "{text}");

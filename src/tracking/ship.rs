@@ -185,7 +185,10 @@ impl RunShip {
                 return self.begin();
             }
         }
-        let (name, note) = (&self.manifest.experiment, self.manifest.description.as_deref());
+        let (name, note) = (
+            &self.manifest.experiment,
+            self.manifest.description.as_deref(),
+        );
         let experiment_id = client
             .ensure_experiment(name, note)
             .await
@@ -289,7 +292,11 @@ impl RunShip {
         let mut open = vec![(batch, error)];
         let mut calls = 0;
         while let Some((batch, error)) = open.pop() {
-            let halves = if calls < SEARCH { batch.split() } else { Err(batch) };
+            let halves = if calls < SEARCH {
+                batch.split()
+            } else {
+                Err(batch)
+            };
             let (first, second) = match halves {
                 Ok(halves) => halves,
                 Err(whole) => {

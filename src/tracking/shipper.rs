@@ -7,6 +7,7 @@ use crate::config::Mlflow;
 use crate::store::{RunDir, Store};
 use serde::Deserialize;
 use std::collections::VecDeque;
+use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -97,17 +98,23 @@ impl Shipper {
     }
 
     /// Waits until all is shipped, or `limit` has passed, or the server proves
-    /// to be out of reach.
-    pub fn finish(mut self, limit: Duration, mut on_progress: impl FnMut(&Status)) -> Report {
+    /// to be out of reach, or `on_progress` has had enough.
+    pub fn finish(
+        mut self,
+        limit: Duration,
+        mut on_progress: impl FnMut(&Status) -> ControlFlow<()>,
+    ) -> Report {
         let until = Instant::now() + limit;
         let _ = self.phase.send(Phase::Finish);
         while !self.shared.lock().done && Instant::now() < until {
-            on_progress(&self.status());
+            if on_progress(&self.status()).is_break() {
+                break;
+            }
             std::thread::sleep(PROGRESS.min(until.saturating_duration_since(Instant::now())));
         }
         self.stop();
         let state = self.shared.lock();
-        on_progress(&state.status);
+        let _ = on_progress(&state.status);
         let left = state.status.total - state.status.shipped;
         let down = match &state.status.server {
             ServerStatus::Down { reason } => Some(reason.clone()),
@@ -193,19 +200,33 @@ impl Worker {
                         }
                     }
                     let left = others.get_or_insert_with(|| self.left_behind(&server));
-                    match self.ship_other(&mut engine, &server, left, &mut other).await {
+                    match self
+                        .ship_other(&mut engine, &server, left, &mut other)
+                        .await
+                    {
                         Others::More => {}
                         Others::None if finishing => return Ok(()),
                         Others::None => pause(phase, TRICKLE).await,
                     }
                 }
-                Outcome::Later { pause: time, reason } => {
+                Outcome::Later {
+                    pause: time,
+                    reason,
+                } => {
                     self.show(&engine, &own, Some(reason));
                     let hopeless = engine.down_for().is_some_and(|time| time > OUT_OF_REACH);
                     if finishing && hopeless {
                         return Ok(());
                     }
-                    pause(phase, if finishing { time.min(TRICKLE * 2) } else { time }).await;
+                    pause(
+                        phase,
+                        if finishing {
+                            time.min(TRICKLE * 2)
+                        } else {
+                            time
+                        },
+                    )
+                    .await;
                 }
                 Outcome::Broken(error) => return Err(error),
             }

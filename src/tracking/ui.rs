@@ -8,7 +8,11 @@ use crate::store::Store;
 use std::path::Path;
 
 /// The store's server, if it runs.
-pub fn find(config: &Mlflow, base_dir: &Path, store: &Store) -> Result<Option<Running>, TrackingError> {
+pub fn find(
+    config: &Mlflow,
+    base_dir: &Path,
+    store: &Store,
+) -> Result<Option<Running>, TrackingError> {
     if !store.mlflow_dir().is_dir() {
         return Ok(None);
     }
@@ -29,7 +33,11 @@ pub fn ensure(config: &Mlflow, base_dir: &Path, store: &Store) -> Result<Running
 
 /// Stops the store's server, if explr started it, and returns its address;
 /// none where none ran.
-pub fn stop(config: &Mlflow, base_dir: &Path, store: &Store) -> Result<Option<String>, TrackingError> {
+pub fn stop(
+    config: &Mlflow,
+    base_dir: &Path,
+    store: &Store,
+) -> Result<Option<String>, TrackingError> {
     let server = own(config, base_dir, store);
     runtime()?.block_on(server.stop())
 }

@@ -119,7 +119,12 @@ impl Units {
             }
             self.records = entry.record.seq + 1;
             end = Some(entry.end_offset);
-            if long_values.iter().map(|value| value.text.len()).sum::<usize>() > LONG_VALUES {
+            if long_values
+                .iter()
+                .map(|value| value.text.len())
+                .sum::<usize>()
+                > LONG_VALUES
+            {
                 break;
             }
         }
@@ -175,7 +180,12 @@ impl Units {
         let step = i64::try_from(step).unwrap_or(i64::MAX);
         std::iter::once(primary)
             .chain(others)
-            .map(|(name, value)| (self.metric(&format!("result/{name}"), *value, step, ts), None))
+            .map(|(name, value)| {
+                (
+                    self.metric(&format!("result/{name}"), *value, step, ts),
+                    None,
+                )
+            })
             .collect()
     }
 }
@@ -306,7 +316,8 @@ mod tests {
             value: text.clone().into(),
         };
         Writer::open(&path).unwrap().append(&event).unwrap();
-        let Some(Work::Batch { long_values, .. }) = units(&path).next().unwrap().map(|unit| unit.work)
+        let Some(Work::Batch { long_values, .. }) =
+            units(&path).next().unwrap().map(|unit| unit.work)
         else {
             panic!("a batch")
         };

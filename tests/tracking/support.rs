@@ -7,6 +7,7 @@ use explr::tracking::{Report, Settings, Shipper, sync, ui};
 use explr_protocol::{Device, Event, RunState};
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -48,7 +49,9 @@ impl TestStore {
 
     /// The address of the store's server, started if need be.
     pub(crate) fn server(&self) -> String {
-        ui::ensure(&self.config, self.path(), &self.store).unwrap().url
+        ui::ensure(&self.config, self.path(), &self.store)
+            .unwrap()
+            .url
     }
 
     /// The id of the server's process.
@@ -61,7 +64,11 @@ impl TestStore {
         self.new_run_with(experiment, |_| {})
     }
 
-    pub(crate) fn new_run_with(&self, experiment: &str, change: impl FnOnce(&mut Manifest)) -> TestRun {
+    pub(crate) fn new_run_with(
+        &self,
+        experiment: &str,
+        change: impl FnOnce(&mut Manifest),
+    ) -> TestRun {
         let mut manifest = manifest(experiment, &self.config);
         change(&mut manifest);
         let run = self.store.create_run(&manifest).unwrap();
@@ -76,7 +83,8 @@ impl TestStore {
     }
 
     pub(crate) fn ship(&self, run: &TestRun) -> Report {
-        self.shipper(run).finish(LIMIT, |_| {})
+        self.shipper(run)
+            .finish(LIMIT, |_| ControlFlow::Continue(()))
     }
 
     pub(crate) fn sync(&self, run: &TestRun) -> Report {
@@ -265,7 +273,12 @@ fn seen_run(run: &Value) -> Seen {
         end_time: run["end"].as_u64(),
         params: texts(&run["params"]),
         tags: texts(&run["tags"]),
-        points: run["points"].as_array().unwrap().iter().map(point).collect(),
+        points: run["points"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(point)
+            .collect(),
         artifacts: texts(&run["files"]),
         datasets: run["datasets"].as_array().unwrap().clone(),
     }

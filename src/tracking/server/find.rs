@@ -65,9 +65,13 @@ pub(super) async fn ask(url: &str, identity: &str) -> Result<Option<String>, Tra
     let check = async {
         // A call that asks the database: `/health` answers without it.
         let (header, experiment) = client.experiment_and_header("0", identity::NAME).await?;
-        let ours = header.as_deref() == Some(identity)
-            || experiment.tag(identity::NAME) == Some(identity);
-        Ok::<_, CallError>(if ours { Some(client.version().await?) } else { None })
+        let ours =
+            header.as_deref() == Some(identity) || experiment.tag(identity::NAME) == Some(identity);
+        Ok::<_, CallError>(if ours {
+            Some(client.version().await?)
+        } else {
+            None
+        })
     };
     // No answer, another program's answer: not the one.
     Ok(check.await.unwrap_or_default())

@@ -17,9 +17,10 @@ pub(super) fn of(dir: &Path) -> Result<String, TrackingError> {
     make_dir(dir)?;
     let place = dir.canonicalize().map_err(TrackingError::io(dir))?;
     let hash = Sha256::digest(place.as_os_str().as_bytes());
-    let short = hash.iter().take(4).fold(String::new(), |text, byte| {
-        format!("{text}{byte:02x}")
-    });
+    let short = hash
+        .iter()
+        .take(4)
+        .fold(String::new(), |text, byte| format!("{text}{byte:02x}"));
     Ok(format!("{}-{short}", uuid(&dir.join("identity"))?))
 }
 
@@ -81,8 +82,13 @@ mod tests {
     fn processes_that_make_it_at_once_agree() {
         let folder = tempfile::tempdir().unwrap();
         let identities: Vec<_> = std::thread::scope(|scope| {
-            let threads: Vec<_> = (0..8).map(|_| scope.spawn(|| of(folder.path()).unwrap())).collect();
-            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+            let threads: Vec<_> = (0..8)
+                .map(|_| scope.spawn(|| of(folder.path()).unwrap()))
+                .collect();
+            threads
+                .into_iter()
+                .map(|thread| thread.join().unwrap())
+                .collect()
         });
         assert!(identities.iter().all(|identity| *identity == identities[0]));
     }

@@ -102,6 +102,9 @@ mod tests {
         let error = find(&[folder.path().to_owned()], None, None).unwrap_err();
         let text = error.to_string();
         assert!(text.contains("pip install mlflow"), "{text}");
-        assert!(text.contains(&folder.path().display().to_string()), "{text}");
+        assert!(
+            text.contains(&folder.path().display().to_string()),
+            "{text}"
+        );
     }
 }

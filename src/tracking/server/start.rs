@@ -213,7 +213,9 @@ impl OwnServer {
 
     /// Brings the database to the installed version of MLflow, after a copy.
     async fn upgrade(&self, python: &Path) -> Result<(), TrackingError> {
-        let copy = self.dir.join(format!("mlflow.db.before-upgrade-{}", now_ms()));
+        let copy = self
+            .dir
+            .join(format!("mlflow.db.before-upgrade-{}", now_ms()));
         let failed = |reason: String| TrackingError::Schema {
             database: self.database(),
             reason,
@@ -292,14 +294,23 @@ mod tests {
                  address already in use",
                 Reason::PortBusy,
             ),
-            ("sqlite3.OperationalError: duplicate column name: step", Reason::Race),
-            ("(sqlite3.OperationalError) table experiments already exists", Reason::Race),
+            (
+                "sqlite3.OperationalError: duplicate column name: step",
+                Reason::Race,
+            ),
+            (
+                "(sqlite3.OperationalError) table experiments already exists",
+                Reason::Race,
+            ),
             (
                 "Detected out-of-date database schema (found version a, but expected b)",
                 Reason::Schema,
             ),
             ("Can't locate revision identified by 'zzz'", Reason::Schema),
-            ("ModuleNotFoundError: No module named 'flask'", Reason::Other),
+            (
+                "ModuleNotFoundError: No module named 'flask'",
+                Reason::Other,
+            ),
         ] {
             assert_eq!(reason(log), expected, "{log}");
         }

@@ -93,7 +93,10 @@ mod tests {
 
     #[test]
     fn an_ended_child_is_not_alive_before_it_is_reaped() {
-        let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+        let mut child = std::process::Command::new("sleep")
+            .arg("60")
+            .spawn()
+            .unwrap();
         let pid = child.id();
         assert!(start_ticks(pid).is_some());
         child.kill().unwrap();
