@@ -63,6 +63,8 @@ pub struct Plan {
     pub libtorch: Option<PathBuf>,
     /// Folder of the store.
     pub store: PathBuf,
+    /// Folder of the configuration.
+    pub(super) folder: PathBuf,
     pub(super) environment: Vec<(String, String)>,
 }
 
@@ -76,10 +78,10 @@ impl Plan {
             Code::Program => None,
         };
         let current = std::env::current_dir().unwrap_or_default();
-        let configured = current.join(&request.loaded.dir);
+        let folder = current.join(&request.loaded.dir);
         let near: Vec<&Path> = near
             .into_iter()
-            .chain([configured.as_path(), current.as_path()])
+            .chain([folder.as_path(), current.as_path()])
             .collect();
         let libtorch = match code {
             Code::Program => None,
@@ -99,6 +101,7 @@ impl Plan {
             device,
             threads,
             libtorch,
+            folder,
             store: current.join(request.loaded.resolve(&config.store)),
             environment,
         })

@@ -64,7 +64,7 @@ async fn run_here(
     let plan = Plan::make(request)?;
     let store = Store::open(&plan.store)?;
     check_space(store.root())?;
-    let settings = Settings::resolve(&request.loaded.config.mlflow, &request.loaded.dir, &store)?;
+    let settings = Settings::resolve(&request.loaded.config.mlflow, &plan.folder, &store)?;
     let code = plan.build(sink);
     if let StopLevel::Gentle(reason) | StopLevel::Now(reason) = stop.level() {
         return Err(RunError::Stopped(reason).into());
