@@ -1,4 +1,5 @@
 use crate::runner::RunOutcome;
+use crate::store::RunId;
 use crate::tracking;
 use explr_protocol::control::Progress;
 use explr_protocol::{Device, Failure, LogLevel};
@@ -78,7 +79,7 @@ pub enum RunEvent {
 #[derive(Debug, Clone)]
 pub struct RunPlan {
     /// The run's id.
-    pub run_id: String,
+    pub run_id: RunId,
     /// The experiment's name.
     pub experiment: String,
     /// The train function's name.

@@ -166,7 +166,7 @@ impl<W: Write + Send> Reporter for Plain<W> {
 
 /// What runs where.
 pub(super) fn headline(plan: &RunPlan) -> Vec<String> {
-    let run = summary::short(&plan.run_id);
+    let run = plan.run_id.short();
     let again = if plan.attempt > 1 {
         format!("  (continues; attempt {})", plan.attempt)
     } else {

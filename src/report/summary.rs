@@ -7,14 +7,9 @@ use explr_protocol::{Failure, RunState};
 /// Log lines that a failure quotes on screen.
 const QUOTED: usize = 15;
 
-/// The start of an id that is enough to name a run.
-pub(super) fn short(run_id: &str) -> &str {
-    run_id.rsplit('-').next().unwrap_or(run_id)
-}
-
 /// A few lines: what came out, where it is, what to do next.
 pub(super) fn summary(outcome: &RunOutcome) -> Vec<String> {
-    let run = short(&outcome.run_id);
+    let run = outcome.run_id.short();
     let took = text::duration(outcome.duration);
     let mut lines = match (&outcome.state, &outcome.failure) {
         (RunState::Completed, _) => vec![format!("✔ completed in {took}")],

@@ -1,5 +1,6 @@
 use super::stop::StopReason;
 use crate::Exit;
+use crate::store::RunId;
 use crate::tracking;
 use explr_protocol::{Failure, FailureClass, RunState, TrainingResult};
 use std::path::PathBuf;
@@ -9,7 +10,7 @@ use std::time::Duration;
 #[derive(Debug, Clone)]
 pub struct RunOutcome {
     /// The run's id.
-    pub run_id: String,
+    pub run_id: RunId,
     /// The run's folder.
     pub folder: PathBuf,
     /// The experiment's name.

@@ -219,7 +219,7 @@ impl<'a> Run<'a> {
     fn describe(&self, tracked: bool) -> RunPlan {
         let config = &self.request.loaded.config;
         RunPlan {
-            run_id: self.dir.id().to_string(),
+            run_id: self.dir.id().clone(),
             experiment: config.experiment.clone(),
             function: self.plan.function.clone(),
             plugin: match &self.plan.code {
@@ -273,7 +273,7 @@ impl<'a> Run<'a> {
                 continue;
             }
             return Ok(RunOutcome {
-                run_id: self.dir.id().to_string(),
+                run_id: self.dir.id().clone(),
                 folder: self.dir.path().to_owned(),
                 experiment: request.loaded.config.experiment.clone(),
                 state,
