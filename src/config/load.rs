@@ -1,20 +1,16 @@
 use super::check::Checker;
 use super::interpolate;
-use super::node::{Content, Node};
+use super::node::Content;
+use super::overrides::Overrides;
 use super::problem::{ConfigError, Problem};
-use super::rules::{Rules, neighbour};
-use super::source::{Sources, Span};
+use super::rules::Rules;
+use super::source::Sources;
 use super::vocabulary::Vocabulary;
-use super::{Config, overrides, redact, schema, yaml};
+use super::{Config, read, redact, schema, yaml};
 use serde::Deserialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::Read;
-use std::path::{Path, PathBuf};
-
-/// Bytes of the largest file that is read.
-const MAX_BYTES: usize = 1024 * 1024;
+use std::path::{Component, Path, PathBuf};
 
 /// A configuration that passed every check, and where it came from.
 #[derive(Debug, Clone, PartialEq)]
@@ -56,6 +52,20 @@ pub(super) fn locate(dir: &Path, path: &Path) -> PathBuf {
     dir.join(path)
 }
 
+/// The path as a person would write it, without `folder/..`.
+pub(super) fn tidy(path: &Path) -> PathBuf {
+    let mut tidied = PathBuf::new();
+    for part in path.components() {
+        let is_named = matches!(tidied.components().next_back(), Some(Component::Normal(_)));
+        if part == Component::ParentDir && is_named {
+            tidied.pop();
+        } else {
+            tidied.push(part);
+        }
+    }
+    tidied
+}
+
 /// Reads a file, then lets `EXPLR_*` variables and `key=value` overrides take
 /// precedence over it, and checks the whole.
 pub fn load(
@@ -63,14 +73,9 @@ pub fn load(
     overrides: &[String],
     env: impl Iterator<Item = (String, String)>,
 ) -> Result<Loaded, ConfigError> {
-    let mut sources = Sources::default();
-    let text = match read(path, &mut sources) {
-        Ok(text) => text,
-        Err(problem) => return Err(ConfigError::new(vec![problem], sources)),
-    };
-    sources.add_file(path, text);
+    let text = read::file(path).map_err(|refused| refused.into_error(path))?;
     let dir = path.parent().unwrap_or(Path::new(""));
-    let config = build(sources, dir, overrides, env.collect())?;
+    let config = build(path, text, dir, overrides, &env.collect())?;
     Ok(Loaded {
         config,
         path: Some(path.to_owned()),
@@ -87,15 +92,9 @@ pub fn from_str(
     overrides: &[String],
     env: impl Iterator<Item = (String, String)>,
 ) -> Result<Loaded, ConfigError> {
-    let mut sources = Sources::default();
-    let source = sources.add_file(Path::new(name), text.to_owned());
-    if text.len() > MAX_BYTES {
-        return Err(ConfigError::new(vec![too_large(name)], sources));
-    }
-    if let Some(problem) = control_character(text, sources.whole(source)) {
-        return Err(ConfigError::new(vec![problem], sources));
-    }
-    let config = build(sources, dir, overrides, env.collect())?;
+    let path = Path::new(name);
+    let text = read::text(text, path).map_err(|refused| refused.into_error(path))?;
+    let config = build(path, text, dir, overrides, &env.collect())?;
     Ok(Loaded {
         config,
         path: None,
@@ -112,160 +111,60 @@ pub fn from_config(
     env: impl Iterator<Item = (String, String)>,
 ) -> Result<Loaded, ConfigError> {
     let text = serde_json::to_string_pretty(config).unwrap_or_default();
-    from_str("<built in code>", &text, dir, overrides, env)
+    from_str("the program", &text, dir, overrides, env)
 }
 
-/// The text of a file, if it can be one.
-fn read(path: &Path, sources: &mut Sources) -> Result<String, Problem> {
-    let shown = path.display();
-    let is_yaml = |near: &Path| near.extension().is_some_and(|e| e == "yaml" || e == "yml");
-    let cannot = |error: std::io::Error| {
-        let near = neighbour(path, is_yaml)
-            .filter(|_| error.kind() == std::io::ErrorKind::NotFound)
-            .map(|near| format!("did you mean `{}`?", path.with_file_name(near).display()));
-        let reason = match error.kind() {
-            std::io::ErrorKind::NotFound => "there is no such file".to_owned(),
-            std::io::ErrorKind::PermissionDenied => "no permission to read it".to_owned(),
-            _ => error.to_string(),
-        };
-        Problem::of_file(format!("can't read `{shown}`: {reason}")).maybe_help(near)
-    };
-    let file = File::open(path).map_err(cannot)?;
-    if file.metadata().is_ok_and(|metadata| metadata.is_dir()) {
-        return Err(
-            Problem::of_file(format!("`{shown}` is a folder")).help("name a YAML file in it")
-        );
-    }
-    let mut bytes = Vec::new();
-    file.take(MAX_BYTES as u64 + 1)
-        .read_to_end(&mut bytes)
-        .map_err(cannot)?;
-    if bytes.len() > MAX_BYTES {
-        return Err(too_large(&shown.to_string()));
-    }
-    let bytes = bytes
-        .strip_prefix(b"\xef\xbb\xbf")
-        .map_or(&*bytes, |rest| rest);
-    let text = match std::str::from_utf8(bytes) {
-        Ok(text) => text.to_owned(),
-        Err(error) => {
-            let valid = String::from_utf8_lossy(&bytes[..error.valid_up_to()]).into_owned();
-            let byte = bytes[error.valid_up_to()];
-            let at = valid.len();
-            let source = sources.add_file(path, valid + "\u{fffd}");
-            let span = Span {
-                source,
-                start: at,
-                end: at + 3,
-            };
-            return Err(
-                Problem::new(span, format!("the byte 0x{byte:02x} here is not UTF-8"))
-                    .help("save the file as UTF-8 text"),
-            );
-        }
-    };
-    let source = sources.add_file(path, text.clone());
-    let problem = control_character(&text, sources.whole(source));
-    match problem {
-        Some(problem) => Err(problem),
-        None => {
-            *sources = Sources::default();
-            Ok(text)
-        }
-    }
-}
-
-fn too_large(name: &str) -> Problem {
-    Problem::of_file(format!("`{name}` is larger than 1 MiB"))
-        .help("a configuration describes an experiment; keep data in files of its own")
-}
-
-/// The first character that no text file has.
-fn control_character(text: &str, whole: Span) -> Option<Problem> {
-    let (at, found) = text
-        .char_indices()
-        .find(|(_, c)| c.is_control() && !matches!(c, '\n' | '\r' | '\t' | '\u{85}'))?;
-    let span = whole.part(at, found.len_utf8());
-    let message = format!(
-        "the control character U+{:04X} can't be in a configuration",
-        u32::from(found)
-    );
-    Some(
-        Problem::new(span, message)
-            .help("is this a text file? In \"...\" quotes, write `\\x1b` and the like"),
-    )
-}
-
-/// Makes a configuration of the first source, which is a file, and what goes
-/// over it.
+/// Makes a configuration of a file's text and what takes precedence over it.
 fn build(
-    mut sources: Sources,
+    path: &Path,
+    text: String,
     dir: &Path,
     overrides: &[String],
-    env: BTreeMap<String, String>,
+    env: &BTreeMap<String, String>,
 ) -> Result<Config, ConfigError> {
-    let schema = schema();
-    let vocabulary = Vocabulary::new(&schema);
+    let mut sources = Sources::default();
+    let file = sources.add_file(path, text);
+    let file = sources.whole(file);
     let mut problems = Vec::new();
-    let file = sources.whole(0);
-    let is_readable;
+    // Without the file's own keys, nothing can be said about the rest.
     let mut tree = match yaml::parse(&sources, file, &mut problems) {
-        Ok(Some(tree)) => {
-            is_readable = true;
-            tree
-        }
+        Ok(Some(tree)) => tree,
         Ok(None) => {
-            let help = "`explr init` writes a new project with a configuration; or begin with \
-                        `experiment:` and `train:`";
-            let empty = Problem::new(file.part(0, 0), "the configuration is empty").help(help);
+            let empty = Problem::new(file.part(0, 0), "the configuration is empty")
+                .help("begin with `experiment: NAME`, or let `explr init` write a project");
             return Err(ConfigError::new(vec![empty], sources));
         }
         Err(problem) => {
-            is_readable = false;
             problems.push(problem);
-            Node {
-                value: Content::Null,
-                span: file.part(0, 0),
-            }
+            return Err(ConfigError::new(problems, sources));
         }
     };
-    // Without the file's own keys, nothing can be said about the rest.
-    if is_readable && matches!(tree.value, Content::Map(_)) {
-        let variables = env
-            .iter()
-            .map(|(name, value)| (name.as_str(), value.as_str()));
-        overrides::environment(
-            &mut tree,
-            variables,
-            &vocabulary,
-            &mut sources,
-            &mut problems,
-        );
-        overrides::arguments(
-            &mut tree,
-            overrides,
-            &vocabulary,
-            &mut sources,
-            &mut problems,
-        );
-    }
-    if is_readable {
-        Checker {
-            root: &schema,
+    let schema = schema();
+    let vocabulary = Vocabulary::new(&schema);
+    if matches!(tree.value, Content::Map(_)) {
+        Overrides {
+            root: &mut tree,
             vocabulary: &vocabulary,
-            sources: &sources,
+            sources: &mut sources,
             problems: &mut problems,
         }
-        .check(&mut tree);
-        Rules {
-            tree: &tree,
-            dir,
-            env: &env,
-            sources: &sources,
-            problems: &mut problems,
-        }
-        .check();
+        .apply(env, overrides);
     }
+    Checker {
+        root: &schema,
+        vocabulary: &vocabulary,
+        sources: &sources,
+        problems: &mut problems,
+    }
+    .check(&mut tree);
+    Rules {
+        tree: &tree,
+        dir,
+        env,
+        sources: &sources,
+        problems: &mut problems,
+    }
+    .check();
     if !problems.is_empty() {
         return Err(ConfigError::new(problems, sources));
     }

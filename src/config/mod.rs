@@ -13,15 +13,20 @@
 //! column, the text and a suggestion, all of them at once, and hostile input
 //! costs no more than that.
 
+mod address;
 mod check;
 mod device;
 pub mod interpolate;
 mod load;
 mod model;
+mod names;
 mod node;
 mod overrides;
+mod path;
 mod problem;
+mod read;
 pub mod redact;
+mod remedy;
 mod render;
 mod rules;
 mod scalar;
@@ -42,4 +47,4 @@ pub use render::Style;
 pub use schema::{schema, schema_text};
 pub use seconds::Seconds;
 
-use load::locate;
+use load::{locate, tidy};

@@ -166,7 +166,7 @@ impl Default for WorkerConfig {
     fn default() -> Self {
         Self {
             timeout: None,
-            heartbeat_timeout: Seconds(Duration::from_secs(60)),
+            heartbeat_timeout: Seconds(Duration::from_mins(1)),
             progress_timeout: None,
             grace: Seconds(Duration::from_secs(10)),
             retries: 0,
@@ -177,6 +177,7 @@ impl Default for WorkerConfig {
 }
 
 /// Settings of MLflow.
+#[allow(clippy::struct_excessive_bools)] // Switches that have nothing to do with each other.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Mlflow {
@@ -218,7 +219,7 @@ impl Default for Mlflow {
             required: false,
             system_metrics: true,
             system_metrics_interval: Seconds(Duration::from_secs(10)),
-            sync_timeout: Seconds(Duration::from_secs(60)),
+            sync_timeout: Seconds(Duration::from_mins(1)),
         }
     }
 }

@@ -129,8 +129,8 @@ pub(super) fn line(line: &str) -> String {
     {
         let value = line[at + 1..].trim();
         if !value.is_empty() && !value.contains("${env:") {
-            let start = line.len() - line[at + 1..].trim_start().len();
-            return format!("{}{}", &line[..start], stars(&line[start..]));
+            let begin = line.len() - line[at + 1..].trim_start().len();
+            return format!("{}{}", &line[..begin], stars(&line[begin..]));
         }
     }
     let mut out = String::with_capacity(line.len());

@@ -1,5 +1,7 @@
 use super::Seconds;
+use super::address;
 use super::interpolate::{self, InterpolateError};
+use super::names::{bad_name, names_below};
 use super::node::{Content, Entry, Node};
 use super::overrides::RESERVED;
 use super::problem::Problem;
@@ -20,8 +22,6 @@ pub(super) struct Rules<'a> {
     pub(super) problems: &'a mut Vec<Problem>,
 }
 
-/// MLflow's limit for the names of params, metrics and tags.
-const MAX_NAME: usize = 250;
 /// Longer waits are no limits, and overflow the clock.
 const MAX_SECONDS: f64 = 10.0 * 365.0 * 86400.0;
 
@@ -147,7 +147,8 @@ impl Rules<'_> {
             );
         }
         let path = super::locate(self.dir, Path::new(&text));
-        let shown = path.display();
+        let shown = super::tidy(&path);
+        let shown = shown.display();
         if path.is_dir() {
             if !path.join("Cargo.toml").is_file() {
                 self.push(
@@ -157,7 +158,7 @@ impl Rules<'_> {
                 );
             }
         } else if path.exists() {
-            if !path.extension().is_some_and(|extension| extension == "so") {
+            if path.extension().is_none_or(|extension| extension != "so") {
                 self.push(
                     span,
                     format!(
@@ -380,124 +381,13 @@ impl Rules<'_> {
     }
 
     fn tracking_uri(&mut self) {
-        const SCHEMES: [&str; 7] = [
-            "http",
-            "https",
-            "file",
-            "sqlite",
-            "postgresql",
-            "mysql",
-            "mssql",
-        ];
         let Some((uri, span)) = self.text(&["mlflow", "tracking_uri"]) else {
             return;
         };
-        let uri = uri.trim();
-        let example = "as in `http://localhost:5000`, or `file:` for the journal alone";
-        if uri.is_empty() {
-            return self.push(
-                span,
-                "`mlflow.tracking_uri` is empty",
-                format!("{example}; leave the key out for a server of explr's own"),
-            );
-        }
-        let Some((scheme, rest)) = uri.split_once(':').filter(|(scheme, _)| {
-            scheme
-                .chars()
-                .all(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.'))
-        }) else {
-            let help = if uri.starts_with(['.', '/', '~']) {
-                format!("did you mean `file:{uri}`? That is, the journal alone, without a server")
-            } else {
-                format!("write an address, {example}")
-            };
-            return self.push(span, "`mlflow.tracking_uri` is no address", help);
-        };
-        // `mysql+pymysql://` names the driver as well.
-        let base = scheme
-            .split('+')
-            .next()
-            .unwrap_or(scheme)
-            .to_ascii_lowercase();
-        if !SCHEMES.contains(&base.as_str()) {
-            let port = rest.split('/').next().unwrap_or_default();
-            let help = if !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit()) {
-                format!("did you mean `http://{uri}`?")
-            } else {
-                nearest(&base, SCHEMES).map_or_else(
-                    || format!("write an address, {example}"),
-                    |near| format!("did you mean `{near}:{rest}`?"),
-                )
-            };
-            return self.push(
-                span,
-                format!("`{scheme}:` is no kind of tracking address that explr knows"),
-                help,
-            );
-        }
-        if base.starts_with("http") {
-            let host = rest
-                .trim_start_matches('/')
-                .split(['/', '?', '#'])
-                .next()
-                .unwrap_or_default();
-            let host = host.rsplit('@').next().unwrap_or_default();
-            if !rest.starts_with("//")
-                || host.is_empty()
-                || host.starts_with(':')
-                || host.contains(char::is_whitespace)
-            {
-                self.push(span, "`mlflow.tracking_uri` names no host", example);
-            } else if let Some((_, port)) = host
-                .rsplit_once(':')
-                .filter(|(_, port)| !port.contains(']'))
-                && !port.is_empty()
-                && port.parse::<u16>().map_or(true, |port| port == 0)
-            {
-                self.push(
-                    span,
-                    format!("`{port}` is no port: ports are 1 to 65535"),
-                    example,
-                );
-            }
+        if let Err((message, help)) = address::check(uri.trim()) {
+            self.push(span, message, help);
         }
     }
-}
-
-/// The dotted names of everything in a map, as MLflow will see them.
-fn names_below(node: &Node, prefix: &str, found: &mut Vec<(String, Span)>) {
-    for entry in node.entries() {
-        let name = if prefix.is_empty() {
-            entry.key.clone()
-        } else {
-            format!("{prefix}.{}", entry.key)
-        };
-        names_below(&entry.value, &name, found);
-        found.push((name, entry.key_span));
-    }
-}
-
-fn bad_name(name: &str) -> Option<String> {
-    let last = name.rsplit('.').next().unwrap_or_default();
-    if name.is_empty() || (last.is_empty() && name.ends_with('.') && name.len() > 1) {
-        return Some("it is empty".to_owned());
-    }
-    if name.chars().count() > MAX_NAME {
-        return Some(format!("it has more than {MAX_NAME} characters"));
-    }
-    if let Some(wrong) = name
-        .chars()
-        .find(|c| !(c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | ' ' | ':' | '/')))
-    {
-        return Some(format!(
-            "MLflow takes no `{}` in names",
-            wrong.escape_debug()
-        ));
-    }
-    let is_path = name.starts_with('/')
-        || name.ends_with('/')
-        || name.split('/').any(|part| matches!(part, "" | "." | ".."));
-    is_path.then(|| "MLflow would read it as a path".to_owned())
 }
 
 /// The file beside a missing one that was most likely meant.

@@ -216,7 +216,7 @@ impl<'a> Reader<'a> {
             let (event, key_span) = self.next()?;
             let (key, style) = match event {
                 Event::MappingEnd => {
-                    break self.finish_map(start, key_span, entries, merged, nodes, depth);
+                    break Self::finish_map(start, key_span, entries, merged, nodes, depth);
                 }
                 Event::Scalar(key, style, ..) => (key.into_owned(), style),
                 _ => return Err(bad_key(key_span)),
@@ -243,7 +243,6 @@ impl<'a> Reader<'a> {
 
     /// Adds the entries of `<<`: those that the map has not itself.
     fn finish_map(
-        &mut self,
         start: Span,
         end: Span,
         mut entries: Vec<Entry>,

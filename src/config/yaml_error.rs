@@ -6,6 +6,7 @@ use std::ops::Range;
 /// heart, with the most likely cause and the bytes to underline.
 ///
 /// `bracket` is where the innermost `[` or `{` stands that is still open.
+#[allow(clippy::too_many_lines)] // A table.
 pub(super) fn explain(
     kind: &ErrorKind,
     text: &str,

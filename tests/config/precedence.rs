@@ -266,7 +266,7 @@ fn mistakes_in_arguments_are_shown_in_the_argument() {
      |
      | =3
      | ^
-     = help: as in `seed=7` or `hyperparameters.lr=1e-4`
+     = help: as in `seed=7`, `hyperparameters.lr=1e-4` or `EXPLR_MLFLOW__PORT=5001`
 
     1 error in the configuration
     ");
@@ -276,7 +276,7 @@ fn mistakes_in_arguments_are_shown_in_the_argument() {
      |
      | worker..timeout=3
      | ^^^^^^^^^^^^^^^
-     = help: as in `seed=7` or `hyperparameters.lr=1e-4`
+     = help: as in `seed=7`, `hyperparameters.lr=1e-4` or `EXPLR_MLFLOW__PORT=5001`
 
     1 error in the configuration
     ");
@@ -476,4 +476,43 @@ fn colours_only_add_escapes() {
         plain = plain.replace(code, "");
     }
     assert_eq!(plain, error.to_string());
+}
+
+#[test]
+fn a_path_of_thousands_of_keys_is_refused() {
+    let path = "a.".repeat(60_000);
+    let error = try_load(FILE, &[&format!("hyperparameters.{path}a=1")], &[]).unwrap_err();
+    assert_eq!(
+        error.messages().collect::<Vec<_>>(),
+        ["more than 32 levels of keys"]
+    );
+    let path = "__A".repeat(60_000);
+    let error = try_load(FILE, &[], &[(&format!("EXPLR_TAGS{path}"), "1")]).unwrap_err();
+    assert_eq!(
+        error.messages().collect::<Vec<_>>(),
+        ["more than 32 levels of keys"]
+    );
+}
+
+#[test]
+fn a_path_in_an_override_starts_in_the_current_folder() {
+    let config = load(
+        &["train.plugin=tests/bad_configs/plugin"],
+        &[("EXPLR_STORE", "there")],
+    );
+    let here = std::env::current_dir().unwrap();
+    assert_eq!(
+        config.train.plugin,
+        Some(here.join("tests/bad_configs/plugin"))
+    );
+    assert_eq!(config.store, here.join("there"));
+    let config = load(
+        &["store=~/runs", "checkpoint_dir=${env:SCRATCH}/a"],
+        &[("SCRATCH", "/s")],
+    );
+    assert_eq!(config.store, std::path::Path::new("~/runs"));
+    assert_eq!(
+        config.checkpoint_dir.unwrap(),
+        std::path::Path::new("${env:SCRATCH}/a")
+    );
 }

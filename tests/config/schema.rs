@@ -1,7 +1,7 @@
 //! The schema that editors use is that of the program, and every
 //! configuration that comes with the project fits it.
 
-use explr::config::{load, schema_text};
+use explr::config::{from_str, load, schema_text};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 
@@ -105,5 +105,72 @@ fn the_schema_refuses_what_the_program_refuses() {
         let file = root().join(format!("tests/bad_configs/{name}.yaml"));
         let value: Value = serde_saphyr::from_str(&std::fs::read_to_string(file).unwrap()).unwrap();
         assert!(!validator.is_valid(&value), "{name}");
+    }
+}
+
+fn reference() -> String {
+    std::fs::read_to_string(root().join("docs/reference/configuration.md")).unwrap()
+}
+
+/// The dotted paths of all keys.
+fn keys(schema: &Value, section: &Value, prefix: &str, found: &mut Vec<String>) {
+    let section = match section["$ref"].as_str() {
+        Some(name) => &schema["$defs"][name.trim_start_matches("#/$defs/")],
+        None => section,
+    };
+    for branch in section["anyOf"].as_array().into_iter().flatten() {
+        keys(schema, branch, prefix, found);
+    }
+    for (key, inner) in section["properties"].as_object().into_iter().flatten() {
+        found.push(format!("{prefix}{key}"));
+        keys(schema, inner, &format!("{prefix}{key}."), found);
+    }
+}
+
+#[test]
+fn the_reference_explains_every_key() {
+    let schema = explr::config::schema();
+    let mut found = Vec::new();
+    keys(&schema, &schema, "", &mut found);
+    assert!(found.len() > 30, "{found:?}");
+    let reference = reference();
+    let sections = ["train", "resources", "worker"];
+    for key in found.iter().filter(|key| !sections.contains(&key.as_str())) {
+        assert!(
+            reference.contains(&format!("\n| `{key}` | ")),
+            "{key} is missing"
+        );
+    }
+}
+
+#[test]
+fn the_complete_example_of_the_reference_loads_and_uses_every_key() {
+    let reference = reference();
+    let (_, rest) = reference.split_once("## Complete example").unwrap();
+    let (_, rest) = rest.split_once("```yaml\n").unwrap();
+    let (example, _) = rest.split_once("```\n").unwrap();
+    let plugin = format!(
+        "train.plugin={}",
+        root().join("tests/bad_configs/plugin").display()
+    );
+    let loaded = from_str(
+        "example.yaml",
+        example,
+        root(),
+        &[plugin],
+        std::iter::empty(),
+    )
+    .unwrap_or_else(|error| panic!("{error}"));
+    let shown = serde_json::to_value(&loaded.config).unwrap();
+    let schema = explr::config::schema();
+    let mut found = Vec::new();
+    keys(&schema, &schema, "", &mut found);
+    for key in found {
+        assert!(
+            shown
+                .pointer(&format!("/{}", key.replace('.', "/")))
+                .is_some(),
+            "{key}"
+        );
     }
 }
