@@ -1,3 +1,4 @@
+use crate::Exit;
 use std::path::PathBuf;
 
 /// Why tracking can't be set up or brought up to date.
@@ -114,6 +115,26 @@ pub enum TrackingError {
 }
 
 impl TrackingError {
+    /// The exit code of a command that ends with this error.
+    pub fn exit(&self) -> Exit {
+        match self {
+            Self::NotHttp { .. } | Self::BadUri { .. } | Self::Interpolate(_) => Exit::Config,
+            Self::Busy { .. } => Exit::Locked,
+            Self::Io { .. } => Exit::Store,
+            Self::Store(error) => error.exit(),
+            Self::Certificate { .. }
+            | Self::Client(_)
+            | Self::NoMlflow { .. }
+            | Self::NotStarted
+            | Self::Died { .. }
+            | Self::Schema { .. }
+            | Self::Slow { .. }
+            | Self::NotOurs { .. }
+            | Self::Unreachable(_)
+            | Self::Refused(_) => Exit::Tracking,
+        }
+    }
+
     /// Whether waiting for the server is of no use.
     pub(super) fn is_lasting(&self) -> bool {
         !matches!(self, Self::Unreachable(_) | Self::Slow { .. } | Self::Died { .. })
