@@ -7,10 +7,12 @@
 mod completions;
 mod interrupt;
 mod man;
+mod mlflow_ui;
 mod repair;
 mod run;
 mod runs;
 mod schema;
+mod sync;
 
 use clap::{Parser, Subcommand};
 use explr::Exit;
@@ -31,6 +33,10 @@ enum Command {
     Runs(runs::Args),
     /// Keep what is whole of a damaged journal.
     Repair(repair::Args),
+    /// Bring MLflow up to date with the store.
+    Sync(sync::Args),
+    /// Show the store's runs in MLflow.
+    MlflowUi(mlflow_ui::Args),
     /// Print the JSON Schema of configuration files.
     Schema(schema::Args),
     /// Print a shell's completion script.
@@ -48,6 +54,8 @@ pub(crate) fn main() -> Exit {
         Command::Runs(args) => runs::execute(&args),
         Command::Repair(args) => repair::execute(&args),
         Command::Schema(args) => schema::execute(&args),
+        Command::Sync(args) => sync::execute(&args),
+        Command::MlflowUi(args) => mlflow_ui::execute(&args),
         Command::Completions(args) => completions::execute(&args),
         Command::Man(args) => man::execute(&args),
         Command::Worker => Ok(explr::worker::main()),
@@ -65,5 +73,8 @@ fn report(error: &anyhow::Error) -> Exit {
     }
     let known = error.downcast_ref().map(explr::Error::exit);
     let of_store = error.downcast_ref().map(explr::store::StoreError::exit);
-    known.or(of_store).unwrap_or(Exit::Bug)
+    let of_tracking = error
+        .downcast_ref()
+        .map(explr::tracking::TrackingError::exit);
+    known.or(of_store).or(of_tracking).unwrap_or(Exit::Bug)
 }

@@ -39,7 +39,7 @@ pub use server::{Process, Running};
 pub use settings::Settings;
 pub use shipper::Shipper;
 pub use status::{Report, ServerStatus, Status};
-pub use sync::{has_unshipped, settings_of, sync};
+pub use sync::{is_behind, settings_of, sync};
 
 /// Number of records in a run's journal; 0 for one that can't be read.
 fn journal_records(run: &crate::store::RunDir) -> u64 {

@@ -99,9 +99,17 @@ impl Settings {
         }
     }
 
+    /// The address of the server, if somebody else looks after it.
+    pub fn remote(&self) -> Option<&str> {
+        match &self.target {
+            Target::Remote(base) => Some(base),
+            Target::Own(_) => None,
+        }
+    }
+
     /// What a cursor belongs to. The store's own server may change its port,
     /// and a new database is a new server.
-    pub(super) fn identity(&self) -> Result<String, TrackingError> {
+    pub fn identity(&self) -> Result<String, TrackingError> {
         match &self.target {
             Target::Remote(base) => Ok(base.clone()),
             Target::Own(server) => Ok(format!("explr:{}", server.identity()?)),

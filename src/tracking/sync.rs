@@ -97,14 +97,21 @@ fn status(engine: &Engine, ship: &RunShip, trouble: Option<String>) -> Status {
     }
 }
 
-/// Whether the journal of a run holds something that its cursor doesn't
-/// cover. Asks no server.
-pub fn has_unshipped(run: &RunDir) -> bool {
+/// Whether the server lacks something that the journal of a run holds, as far
+/// as the run's cursor knows. Asks no server.
+pub fn is_behind(run: &RunDir, settings: &Settings) -> Result<bool, TrackingError> {
+    let server = settings.identity()?;
     let length = std::fs::metadata(run.journal_path()).map_or(0, |meta| meta.len());
-    length > Cursor::read(run).map_or(0, |cursor| cursor.offset)
+    let cursor = Cursor::read(run).filter(|cursor| cursor.is_for(&server));
+    Ok(length > cursor.map_or(0, |cursor| cursor.offset))
 }
 
-/// The MLflow settings that a run was made with.
+/// The MLflow settings that a run was made with. What concerns the store's own
+/// server is left out: the store knows it best.
 pub fn settings_of(manifest: &Manifest) -> Mlflow {
-    mlflow_of(&manifest.config)
+    Mlflow {
+        port: None,
+        artifact_root: None,
+        ..mlflow_of(&manifest.config)
+    }
 }

@@ -4,7 +4,7 @@
 //! that needed it, and shared by every explr process of the store. This
 //! module finds it again, starts it, and stops it on request. It owns
 //! `.explr/mlflow/`: `mlflow.db`, `artifacts/`, `server.json` (what was
-//! started), `identity`, `server.lock`, `server.log`.
+//! started), `places.json`, `identity`, `server.lock`, `server.log`.
 //!
 //! A server is believed to be this store's only when it says so itself: in a
 //! header that explr gives to those it starts, or in a tag in the database,
@@ -14,6 +14,7 @@
 mod find;
 mod identity;
 mod log;
+mod places;
 mod python;
 mod start;
 mod state;
@@ -71,10 +72,12 @@ impl OwnServer {
         auto_start: bool,
         near: Vec<PathBuf>,
     ) -> Self {
+        let before = places::Places::read(&dir);
+        let artifacts = artifacts.or(before.as_ref().map(|places| places.artifacts.clone()));
         Self {
             artifacts: artifacts.unwrap_or_else(|| dir.join("artifacts")),
+            port: port.or(before.map(|places| places.port)),
             dir,
-            port,
             auto_start,
             near,
             child: Mutex::new(None),

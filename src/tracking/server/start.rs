@@ -1,6 +1,7 @@
 use super::find::{ask, running};
 use super::log::{Log, last_lines};
 use super::state::{State, start_ticks};
+use super::places::Places;
 use super::{OwnServer, PORT, Running, identity, python};
 use crate::store::now_ms;
 use crate::tracking::TrackingError;
@@ -103,13 +104,15 @@ impl OwnServer {
         )?;
         let mut log = Log::new(&self.dir);
         let mut upgraded = false;
-        let mut first = self.port.or(State::read(&self.dir).map(|state| state.port));
+        let mut first = self.port;
         for _ in 0..TRIES {
             let port = free_port(first.unwrap_or(PORT));
             let state = self.spawn(&python, port, &mut log)?;
             match self.wait(&state, Instant::now() + START).await? {
                 Some(running) => {
                     self.mark(&running).await;
+                    let artifacts = self.artifacts.clone();
+                    Places { artifacts, port }.write(&self.dir)?;
                     return Ok(running);
                 }
                 None if state.is_alive() => {
