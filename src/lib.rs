@@ -20,3 +20,8 @@ pub mod worker;
 pub use error::Error;
 pub use exit::Exit;
 pub use experiment::Experiment;
+
+/// The examples of the README compile.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
