@@ -65,6 +65,11 @@ impl Stop {
         });
     }
 
+    /// Whether anyone asked the run to stop.
+    pub fn is_raised(&self) -> bool {
+        self.level() != StopLevel::None
+    }
+
     /// A receiver that first tells what was raised before.
     pub(crate) fn subscribe(&self) -> watch::Receiver<StopLevel> {
         let mut receiver = self.0.subscribe();

@@ -17,6 +17,7 @@ use std::fmt;
 ///
 /// Give it to `explr::Experiment`. The worker that runs it may be another
 /// process, so it must not count on what the program did at run time.
+#[derive(Clone)]
 pub struct Function<F> {
     name: String,
     function: F,
