@@ -39,7 +39,7 @@ lint: setup ## Check format, clippy, docs, dependencies, shell scripts
 	@LOCKED="$(LOCKED)" scripts/lint
 
 soak: setup ## Kill worker, explr and MLflow at random, ROUNDS=100 times, and compare
-	ROUNDS=$(ROUNDS) cargo test $(LOCKED) -p explr --release --test soak -- --ignored --nocapture
+	ROUNDS=$(ROUNDS) cargo test $(LOCKED) -p explr --release --test soak -- --nocapture
 
 bench: setup build ## Measure start-up beside `import torch`
 	cargo bench $(LOCKED) -p explr --bench startup

@@ -90,7 +90,11 @@ fn main() {
                 .run()
                 .unwrap();
             let failure = outcome.failure.unwrap();
-            assert!(failure.message.contains("serves no train function `stranger`"));
+            assert!(
+                failure
+                    .message
+                    .contains("serves no train function `stranger`")
+            );
         }),
         ("a_wrong_setting_is_an_error_with_its_place", &|| {
             let folder = tempfile::tempdir().unwrap();
@@ -100,14 +104,23 @@ fn main() {
                 .run()
                 .unwrap_err();
             assert_eq!(error.exit(), Exit::Config);
-            assert!(error.to_string().contains("did you mean `seed`?"), "{error}");
+            assert!(
+                error.to_string().contains("did you mean `seed`?"),
+                "{error}"
+            );
         }),
-        ("an_experiment_without_a_train_function_is_explained", &|| {
-            let folder = tempfile::tempdir().unwrap();
-            let error = experiment("test", folder.path()).run().unwrap_err();
-            assert_eq!(error.exit(), Exit::Config);
-            assert!(error.to_string().contains("names no train function"), "{error}");
-        }),
+        (
+            "an_experiment_without_a_train_function_is_explained",
+            &|| {
+                let folder = tempfile::tempdir().unwrap();
+                let error = experiment("test", folder.path()).run().unwrap_err();
+                assert_eq!(error.exit(), Exit::Config);
+                assert!(
+                    error.to_string().contains("names no train function"),
+                    "{error}"
+                );
+            },
+        ),
     ];
     println!("running {} tests", tests.len());
     for (name, test) in &tests {

@@ -49,7 +49,10 @@ pub(crate) fn execute(args: &Args) -> anyhow::Result<Exit> {
         }
     }
     if args.json {
-        let list: Vec<_> = results.iter().map(|(id, report)| as_json(id.as_str(), report)).collect();
+        let list: Vec<_> = results
+            .iter()
+            .map(|(id, report)| as_json(id.as_str(), report))
+            .collect();
         emit(&format!("{}\n", json!(list)))?;
     }
     for (id, report) in &results {
@@ -73,7 +76,11 @@ impl Args {
         let named: Vec<_> = (self.runs.iter())
             .map(|name| store.run(name))
             .collect::<Result<_, _>>()?;
-        let runs = if named.is_empty() { store.runs()? } else { named };
+        let runs = if named.is_empty() {
+            store.runs()?
+        } else {
+            named
+        };
         let base = store.root().parent().unwrap_or(store.root());
         let mut work: BTreeMap<String, (Settings, Vec<RunDir>)> = BTreeMap::new();
         for run in runs {

@@ -1,7 +1,7 @@
 use super::find::{ask, running};
 use super::log::{Log, last_lines};
-use super::state::{State, start_ticks};
 use super::places::Places;
+use super::state::{State, start_ticks};
 use super::{OwnServer, PORT, Running, identity, python};
 use crate::store::now_ms;
 use crate::tracking::TrackingError;
