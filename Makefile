@@ -9,7 +9,6 @@ ARGS ?=
 ROUNDS ?= 100
 CONFIG ?= configs/digits.yaml
 
-# The test binaries of crates that use tch find libtorch here.
 CRATES := $(patsubst %/Cargo.toml,%,$(wildcard examples/*/Cargo.toml))
 
 .PHONY: help setup build run test lint soak bench docs install clean lock
@@ -32,7 +31,8 @@ test: setup ## Run every test: protocol, explr, SDK, examples
 	cargo test $(LOCKED) -p explr-sdk
 	@set -e; for crate in $(CRATES); do \
 		echo "cargo test --manifest-path $$crate/Cargo.toml"; \
-		cargo test $(LOCKED) --manifest-path $$crate/Cargo.toml; \
+		LD_LIBRARY_PATH="$(CURDIR)/.libtorch/lib:$$LD_LIBRARY_PATH" \
+			cargo test $(LOCKED) --manifest-path $$crate/Cargo.toml; \
 	done
 
 lint: setup ## Check format, clippy, docs, dependencies, shell scripts

@@ -29,7 +29,9 @@ pub(crate) fn find(near: &[&Path]) -> Option<PathBuf> {
         }))
         .chain(active.iter().flat_map(|folder| in_environment(folder)))
         .find(|folder| folder.join("lib/libtorch_cpu.so").exists())
-        .map(|folder| folder.canonicalize().unwrap_or(folder))
+        // Not with its links resolved: the path reaches cargo as LIBTORCH, and another spelling
+        // of the same folder makes it compile tch's C++ part again.
+        .map(|folder| std::path::absolute(&folder).unwrap_or(folder))
 }
 
 /// Whether this libtorch can use GPUs.
