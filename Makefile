@@ -41,8 +41,9 @@ lint: setup ## Check format, clippy, docs, dependencies, shell scripts
 soak: setup ## Kill worker, explr and MLflow at random, ROUNDS=100 times, and compare
 	ROUNDS=$(ROUNDS) cargo test $(LOCKED) -p explr --release --test soak -- --nocapture
 
-bench: setup build ## Measure start-up beside `import torch`
+bench: setup build ## Measure start-up beside `import torch`, and what a metric costs
 	cargo bench $(LOCKED) -p explr --bench startup
+	cargo bench $(LOCKED) -p explr --bench log_metric
 
 docs: ## Build the book into target/book (needs mdbook)
 	@command -v mdbook >/dev/null || { echo "docs: needs mdbook; install it with: cargo install --locked mdbook" >&2; exit 1; }
