@@ -398,11 +398,9 @@ impl<'a> Checker<'a> {
 
     /// The first line of a span, which is enough to find the place.
     fn first_line(&self, span: Span) -> Span {
-        let (_, marked) = self.sources.line(span);
-        Span {
-            end: span.start + marked.len(),
-            ..span
-        }
+        let text = self.sources.slice(span);
+        let line = text.split('\n').next().unwrap_or_default();
+        span.part(0, line.trim_end().len())
     }
 }
 
