@@ -8,6 +8,7 @@ use super::vocabulary::{Vocabulary, branches, reference, resolve};
 use super::{DeviceChoice, Seconds};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use std::fmt::Write;
 
 type Leaf = (&'static str, fn(&Value) -> bool, &'static str);
 
@@ -203,7 +204,7 @@ impl<'a> Checker<'a> {
             }
             Content::List(items) => {
                 for (index, item) in items.iter().enumerate() {
-                    path.push_str(&format!("[{index}]"));
+                    let _ = write!(path, "[{index}]");
                     self.free(item, path);
                     path.truncate(length);
                 }
