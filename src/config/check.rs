@@ -1,12 +1,14 @@
 use super::node::{Content, Entry, Node};
 use super::problem::Problem;
-use super::remedy::{example, remedy};
+use super::remedy::{example, remedy, shorten};
+use super::render;
 use super::source::{Sources, Span};
 use super::suggest::{alternatives, did_you_mean, list, nearest};
 use super::vocabulary::{Vocabulary, branches, reference, resolve};
 use super::{DeviceChoice, Seconds};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use std::fmt::Write;
 
 type Leaf = (&'static str, fn(&Value) -> bool, &'static str);
 
@@ -153,6 +155,7 @@ impl<'a> Checker<'a> {
             let is_misspelled = entries
                 .iter()
                 .filter(|entry| !properties.is_some_and(|known| known.contains_key(&entry.key)))
+                .take(1000)
                 .any(|entry| nearest(&entry.key, [*key]).is_some());
             if !is_misspelled && !entries.iter().any(|entry| entry.key == *key) {
                 let full = join(path, key);
@@ -179,33 +182,39 @@ impl<'a> Checker<'a> {
                     Some(inner @ Value::Object(_)) => {
                         self.node(inner, &mut entry.value, &full, entry.key_span);
                     }
-                    _ => self.free(&entry.value, &full),
+                    _ => self.free(&entry.value, &mut full.clone()),
                 },
             }
         }
     }
 
     /// Any JSON value is allowed here, but nothing that JSON can't hold.
-    fn free(&mut self, node: &Node, path: &str) {
+    /// `path` is the node's, and is so again on return.
+    fn free(&mut self, node: &Node, path: &mut String) {
+        let length = path.len();
         match &node.value {
             Content::Unrepresentable => {
-                let text = self.sources.slice(node.span);
+                let text = shorten(self.sources.slice(node.span));
+                let path = shorten(path);
+                let message = format!("`{path}` is `{text}`, which is no finite number of 64 bits");
                 self.problems.push(
-                    Problem::new(
-                        node.span,
-                        format!("`{path}` is `{text}`, which is no finite number of 64 bits"),
-                    )
-                    .help("leave the key out, or put the value in quotes to pass it as text"),
+                    Problem::new(node.span, message)
+                        .help("leave the key out, or put the value in quotes to pass it as text"),
                 );
             }
             Content::List(items) => {
                 for (index, item) in items.iter().enumerate() {
-                    self.free(item, &format!("{path}[{index}]"));
+                    let _ = write!(path, "[{index}]");
+                    self.free(item, path);
+                    path.truncate(length);
                 }
             }
             Content::Map(entries) => {
                 for entry in entries {
-                    self.free(&entry.value, &join(path, &entry.key));
+                    path.push('.');
+                    path.push_str(&entry.key);
+                    self.free(&entry.value, path);
+                    path.truncate(length);
                 }
             }
             _ => {}
@@ -213,6 +222,17 @@ impl<'a> Checker<'a> {
     }
 
     fn unknown(&mut self, key: &str, span: Span, path: &str) {
+        let shown = shorten(key);
+        let message = if path.is_empty() {
+            format!("unknown key `{shown}`")
+        } else {
+            format!("unknown key `{shown}` in `{path}`")
+        };
+        let problem = Problem::new(span, message);
+        // Help costs time, and nobody will see this one.
+        if self.problems.len() > render::SHOWN {
+            return self.problems.push(problem);
+        }
         let prefix = join(path, "");
         let siblings: Vec<&str> = self
             .vocabulary
@@ -379,11 +399,9 @@ impl<'a> Checker<'a> {
 
     /// The first line of a span, which is enough to find the place.
     fn first_line(&self, span: Span) -> Span {
-        let (_, marked) = self.sources.line(span);
-        Span {
-            end: span.start + marked.len(),
-            ..span
-        }
+        let text = self.sources.slice(span);
+        let line = text.split('\n').next().unwrap_or_default();
+        span.part(0, line.trim_end().len())
     }
 }
 
@@ -415,13 +433,5 @@ fn join(path: &str, key: &str) -> String {
         key.to_owned()
     } else {
         format!("{path}.{key}")
-    }
-}
-
-fn shorten(text: &str) -> String {
-    const LENGTH: usize = 60;
-    match text.char_indices().nth(LENGTH) {
-        Some((at, _)) => format!("{}...", &text[..at]),
-        None => text.to_owned(),
     }
 }

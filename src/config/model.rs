@@ -132,7 +132,8 @@ pub struct Resources {
     /// GPUs. Default: what `device` needs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub gpus: Option<u32>,
-    /// Limit of GPU memory, in GB (10^9 bytes).
+    /// Limit of GPU memory, in GB (10^9 bytes). Default: 24, or the card's if
+    /// that is less.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("exclusiveMinimum" = 0))]
     pub gpu_memory_gb: Option<f64>,

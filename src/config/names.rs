@@ -4,7 +4,8 @@ use super::source::Span;
 /// MLflow's limit for the names of params, metrics and tags.
 const MAX_NAME: usize = 250;
 
-/// The dotted names of everything in a map, as MLflow will see them.
+/// The dotted names of everything in a map, as MLflow will see them. What is
+/// below a name that is too long already is left out.
 pub(super) fn names_below(node: &Node, prefix: &str, found: &mut Vec<(String, Span)>) {
     for entry in node.entries() {
         let name = if prefix.is_empty() {
@@ -12,7 +13,9 @@ pub(super) fn names_below(node: &Node, prefix: &str, found: &mut Vec<(String, Sp
         } else {
             format!("{prefix}.{}", entry.key)
         };
-        names_below(&entry.value, &name, found);
+        if name.len() <= 4 * MAX_NAME {
+            names_below(&entry.value, &name, found);
+        }
         found.push((name, entry.key_span));
     }
 }

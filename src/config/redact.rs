@@ -122,26 +122,47 @@ fn user_info(text: &str) -> Option<(&str, &str, &str)> {
 /// A line of YAML for an error message: secrets become asterisks of the same
 /// number of bytes, so that carets stay where they belong.
 pub(super) fn line(line: &str) -> String {
-    let stars = |text: &str| "*".repeat(text.len());
-    let separator = line.find([':', '=']);
-    if let Some(at) = separator
-        && is_secret(line[..at].trim().trim_matches(['"', '\'', '-', ' ']))
-    {
-        let value = line[at + 1..].trim();
-        if !value.is_empty() && !value.contains("${env:") {
-            let begin = line.len() - line[at + 1..].trim_start().len();
-            return format!("{}{}", &line[..begin], stars(&line[begin..]));
+    let mut out = mask_pairs(line);
+    let mut from = 0;
+    while let Some((before, user, _)) = user_info(&out[from..]) {
+        let range = from + before.len()..from + before.len() + user.len();
+        from = range.end;
+        if !user.contains("${env:") {
+            out.replace_range(range.clone(), &"*".repeat(range.len()));
         }
     }
+    out
+}
+
+/// Masks the value in each `key: value` and `key=value` whose key is secret.
+fn mask_pairs(line: &str) -> String {
     let mut out = String::with_capacity(line.len());
     let mut rest = line;
-    while let Some((before, user, after)) = user_info(rest) {
+    while let Some(at) = rest.find([':', '=']) {
+        let (before, after) = rest.split_at(at + 1);
         out.push_str(before);
-        out.push_str(&if user.contains("${env:") {
-            user.to_owned()
+        rest = after;
+        let key = before[..at].trim_end_matches(['"', '\'']);
+        let key = key
+            .rsplit(|c: char| !(c.is_alphanumeric() || matches!(c, '_' | '-' | '.')))
+            .next()
+            .unwrap_or_default();
+        if !is_secret(key) {
+            continue;
+        }
+        let blanks = rest.len() - rest.trim_start().len();
+        let (blank, value) = rest.split_at(blanks);
+        let end = match value.chars().next() {
+            Some(quote @ ('"' | '\'')) => value[1..].find(quote).map(|at| at + 2),
+            _ => value.find([',', '}']),
+        };
+        let (value, after) = value.split_at(end.unwrap_or(value.len()));
+        out.push_str(blank);
+        if value.contains("${env:") {
+            out.push_str(value);
         } else {
-            stars(user)
-        });
+            out.push_str(&"*".repeat(value.len()));
+        }
         rest = after;
     }
     out + rest
@@ -192,5 +213,11 @@ mod tests {
         assert_eq!(line("  api_key: hunter2"), "  api_key: *******");
         assert_eq!(line("  uri: http://u:p@h:5"), "  uri: http://***@h:5");
         assert_eq!(line("  lr: 1"), "  lr: 1");
+        assert_eq!(
+            line("env: {A: 1, API_KEY: hunter2, 'hf-token': \"a, b\", B: 2}"),
+            "env: {A: 1, API_KEY: *******, 'hf-token': ******, B: 2}"
+        );
+        assert_eq!(line("a.password=x y"), "a.password=***");
+        assert_eq!(line("TOKEN: ${env:TOKEN}"), "TOKEN: ${env:TOKEN}");
     }
 }

@@ -1,6 +1,15 @@
 use super::node::{Content, Node};
 use super::suggest::did_you_mean;
 
+/// The beginning of a text, for a message.
+pub(super) fn shorten(text: &str) -> String {
+    const LENGTH: usize = 60;
+    match text.char_indices().nth(LENGTH) {
+        Some((at, _)) => format!("{}...", &text[..at]),
+        None => text.to_owned(),
+    }
+}
+
 /// What to write for a missing key.
 pub(super) fn example(path: &str) -> Option<String> {
     (path == "experiment")

@@ -15,7 +15,11 @@ pub enum Style {
 }
 
 /// More problems than this help nobody.
-const SHOWN: usize = 50;
+pub(super) const SHOWN: usize = 50;
+/// Characters of the longest message.
+const LONGEST: usize = 1000;
+/// Bytes before and after the caret that are looked at, in lines without end.
+const WINDOW: usize = 2000;
 /// Columns of a source line that are shown.
 const WIDTH: usize = 100;
 
@@ -31,7 +35,7 @@ pub(super) fn all(problems: &[Problem], sources: &Sources, style: Style) -> Stri
     };
     let mut out = String::new();
     for problem in problems.iter().take(SHOWN) {
-        let message = escape(&problem.message);
+        let message = escape(&problem.message.chars().take(LONGEST).collect::<String>());
         let _ = writeln!(
             out,
             "{}{}",
@@ -80,6 +84,7 @@ fn snippet(
     let gutter = label.len();
     let _ = writeln!(out, "{:gutter$}{} {place}", "", paint(BLUE, "-->"));
     let (line, marked) = sources.line(span);
+    let (line, marked) = window(line, marked);
     let line = redact::line(line);
     let (line, marked) = cut(&line, marked);
     let width = |text: &str| text.chars().map(|c| c.width().unwrap_or(0)).sum::<usize>();
@@ -94,6 +99,23 @@ fn snippet(
     );
     let _ = writeln!(out, "{bar} {:indent$}{}", "", paint(RED, &carets));
     gutter
+}
+
+/// What is near the marked range, so that fifty mistakes in a line of a
+/// megabyte cost no more than others.
+fn window(line: &str, marked: Range<usize>) -> (&str, Range<usize>) {
+    let boundary = |mut at: usize| {
+        while !line.is_char_boundary(at) {
+            at -= 1;
+        }
+        at
+    };
+    let from = boundary(marked.start.saturating_sub(WINDOW));
+    let to = boundary((marked.start + WINDOW).min(line.len()));
+    (
+        &line[from..to],
+        marked.start - from..marked.end.min(to) - from,
+    )
 }
 
 /// The part of a line around the marked range, and where that range is in it.

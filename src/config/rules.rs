@@ -5,10 +5,12 @@ use super::names::{bad_name, names_below};
 use super::node::{Content, Entry, Node};
 use super::overrides::RESERVED;
 use super::problem::Problem;
+use super::remedy::shorten;
+use super::render;
 use super::source::{Sources, Span};
 use super::suggest::nearest;
 use serde::Deserialize;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 
 /// What a schema can't say: rules of names, of paths and of keys that depend
@@ -52,24 +54,27 @@ impl Rules<'_> {
     }
 
     fn references(&mut self) {
+        // A reference in a value of the wrong type is that one mistake.
+        let known: HashSet<_> = self
+            .problems
+            .iter()
+            .filter_map(|problem| problem.span)
+            .collect();
         let mut found = Vec::new();
         self.tree.for_each_text(&mut |text, span| {
-            // A reference in a value of the wrong type is that one mistake.
-            let is_known = self
-                .problems
-                .iter()
-                .any(|problem| problem.span == Some(span));
-            if let Err(error) = interpolate::text_with(text, &|name| self.env.get(name).cloned())
-                && !is_known
+            let resolved = interpolate::text_with(text, &|name| self.env.get(name).cloned());
+            if let Err(error) = resolved
+                && !known.contains(&span)
             {
                 found.push((error, span));
             }
         });
-        for (error, span) in found {
+        for (count, (error, span)) in found.into_iter().enumerate() {
             let help = match &error {
+                // Nobody will see more of them.
+                _ if count > render::SHOWN => String::new(),
                 InterpolateError::Undefined(name) => {
-                    let near = nearest(name, self.env.keys().map(String::as_str));
-                    match near {
+                    match nearest(name, self.env.keys().map(String::as_str)) {
                         Some(near) => format!("did you mean `${{env:{near}}}`?"),
                         None => format!("set it, as in `export {name}=...`"),
                     }
@@ -126,7 +131,10 @@ impl Rules<'_> {
                     if let Some(problem) = bad_name(&name) {
                         self.push(
                             span,
-                            format!("`{name}` can't be the name of a {kind}: {problem}"),
+                            format!(
+                                "`{}` can't be the name of a {kind}: {problem}",
+                                shorten(&name)
+                            ),
                             "use letters, digits, spaces and `_ - . :`, at most 250 of them",
                         );
                     }

@@ -1,7 +1,7 @@
 use std::path::Path;
 
 /// A stretch of bytes of one source.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Span {
     pub(super) source: usize,
     pub(super) start: usize,
@@ -89,6 +89,11 @@ impl Sources {
         self.text(span.source)
             .get(span.start..span.end)
             .unwrap_or_default()
+    }
+
+    /// The line in which a span begins, counted from one.
+    pub(super) fn line_number(&self, span: Span) -> usize {
+        self.line_of(span).0 + 1
     }
 
     pub(super) fn position(&self, span: Span) -> Position {

@@ -10,6 +10,7 @@ pub(super) fn nearest<'a>(
     let folded = fold(text);
     candidates
         .into_iter()
+        .filter(|candidate| candidate.len().abs_diff(text.len()) <= 3)
         .map(|candidate| {
             (
                 strsim::damerau_levenshtein(&folded, &fold(candidate)),

@@ -1,5 +1,6 @@
 use super::node::{Content, Entry, Node};
 use super::problem::Problem;
+use super::remedy::shorten;
 use super::scalar;
 use super::source::{Sources, Span};
 use super::yaml_error;
@@ -30,6 +31,7 @@ pub(super) fn parse(
     };
     options.set_emit_comments(false);
     Reader {
+        sources,
         events: Parser::new_from_str_with_options(text, options),
         part,
         whole: text,
@@ -45,6 +47,7 @@ pub(super) fn parse(
 }
 
 struct Reader<'a> {
+    sources: &'a Sources,
     events: Parser<'a, StrInput<'a>>,
     part: Span,
     whole: &'a str,
@@ -228,8 +231,8 @@ impl<'a> Reader<'a> {
             if key == "<<" && style == ScalarStyle::Plain {
                 merged.push(read.node);
             } else if let Some(first) = seen.get(&key) {
-                self.problems
-                    .push(duplicate(&key, key_span, *first, self.part, self.whole));
+                let line = self.sources.line_number(*first);
+                self.problems.push(duplicate(&key, key_span, line));
             } else {
                 seen.insert(key.clone(), key_span);
                 entries.push(Entry {
@@ -367,10 +370,10 @@ fn bad_key(span: Span) -> Problem {
         .help("if this is text that begins with `{`, `[`, `*` or `&`, put it in quotes")
 }
 
-fn duplicate(key: &str, span: Span, first: Span, part: Span, whole: &str) -> Problem {
-    let line = whole[..first.start - part.start].matches('\n').count() + 1;
-    Problem::new(span, format!("the key `{key}` is there twice"))
-        .help(format!("it is already in line {line}; keep one of them"))
+fn duplicate(key: &str, span: Span, first_line: usize) -> Problem {
+    Problem::new(span, format!("the key `{}` is there twice", shorten(key))).help(format!(
+        "it is already in line {first_line}; keep one of them"
+    ))
 }
 
 fn scalar_value(

@@ -210,11 +210,11 @@ fn nul_bytes_are_refused() {
 fn a_binary_is_refused() {
     let elf = b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0\x03\0>\0\x01\0\0\0\xb0\xdb\n\0\xff";
     insta::assert_snapshot!(refusal(elf), @"
-    error: the byte 0xe0 here is not UTF-8
-     --> hostile.yaml:1:26
+    error: the byte 0xb0 here is not UTF-8
+     --> hostile.yaml:1:25
       |
-    1 | �ELF��������������>�����0�
-      |                          ^
+    1 | �ELF��������������>������
+      |                         ^
       = help: save the file as UTF-8 text
 
     1 error in the configuration
