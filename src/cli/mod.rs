@@ -16,6 +16,8 @@ mod sync;
 
 use clap::{Parser, Subcommand};
 use explr::Exit;
+use explr::config::Style;
+use std::io::{IsTerminal, stderr};
 
 /// Run deep-learning experiments that nothing can lose.
 #[derive(Debug, Parser)]
@@ -67,7 +69,9 @@ pub(crate) fn main() -> Exit {
 fn report(error: &anyhow::Error) -> Exit {
     if let Some(explr::Error::Config(problems)) = error.downcast_ref() {
         // A configuration's problems come with headings of their own.
-        eprintln!("{problems}");
+        let coloured = stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+        let style = if coloured { Style::Coloured } else { Style::Plain };
+        eprintln!("{}", problems.render(style));
     } else {
         eprintln!("error: {error:#}");
     }

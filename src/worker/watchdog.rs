@@ -23,11 +23,14 @@ pub(crate) fn start(control: Arc<Control>, host: Arc<Host>) {
     unsafe {
         let _ = sigaction(PARENT_DEATH_SIGNAL, &action(on_parent_death));
         let _ = sigaction(Signal::SIGTERM, &action(on_terminate));
-        // Ctrl-C in the terminal is the orchestrator's to hear.
-        let _ = sigaction(
-            Signal::SIGINT,
-            &SigAction::new(SigHandler::SigIgn, SaFlags::empty(), SigSet::empty()),
-        );
+        // Ctrl-C in the terminal is the orchestrator's to hear, and a journal
+        // that may not grow is an error of its write, not the worker's end.
+        for ignored in [Signal::SIGINT, Signal::SIGXFSZ] {
+            let _ = sigaction(
+                ignored,
+                &SigAction::new(SigHandler::SigIgn, SaFlags::empty(), SigSet::empty()),
+            );
+        }
     }
     let parent = getppid();
     let listener = Arc::clone(&host);
