@@ -1,5 +1,7 @@
 //! `explr runs` and `explr repair`, as people and programs meet them.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod store_support;
 
 use assert_cmd::Command;
@@ -184,9 +186,12 @@ fn a_completed_run_is_shown_in_whole() {
     let fixture = Fixture::four();
     std::fs::write(
         fixture.run("00000001").mlflow_path(),
-        r#"{"run_url":"http://127.0.0.1:5000/#/experiments/1/runs/abc"}"#,
+        r#"{"server":"own","experiment_id":"1","run_id":"abc","offset":9}"#,
     )
     .unwrap();
+    let server = fixture.store.mlflow_dir();
+    std::fs::create_dir(&server).unwrap();
+    std::fs::write(server.join("server.json"), r#"{"port":5001}"#).unwrap();
     let output = fixture.explr(&["runs", "show", "00000001"]);
     assert_eq!(output.code, Some(0), "{}", output.err);
     insta::assert_snapshot!(output.out, @r#"
@@ -205,7 +210,7 @@ seed        42
 command     explr run digits.yaml
 git         0123456789ab (main, with changes)
 host        ada@box (linux, 2 cores)
-MLflow      http://127.0.0.1:5000/#/experiments/1/runs/abc
+MLflow      http://127.0.0.1:5001/#/experiments/1/runs/abc
 folder      .explr/runs/01935c0e-0001-7000-8000-000000000001
 
 Hyperparameters

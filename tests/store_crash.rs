@@ -1,6 +1,8 @@
 //! Promise P1, the real way: a process that appends is killed at random
 //! moments, and everything that it had acknowledged is in the journal.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use explr::store::journal::{Reader, Writer};
 use explr_protocol::Event;
 use nix::sys::resource::{Resource, setrlimit};

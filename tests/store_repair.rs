@@ -1,5 +1,7 @@
 //! A damaged journal: refused, repaired, and what was whole is kept.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod store_support;
 
 use explr::store::journal::Reader;

@@ -1,7 +1,7 @@
 use super::output::{Style, emit, emit_json, render, table};
 use super::text;
 use super::view::{Shown, View};
-use comfy_table::Table;
+use comfy_table::{ColumnConstraint, Table};
 use explr::Exit;
 use explr::store::{RunDir, StoreError};
 use jiff::tz::TimeZone;
@@ -140,6 +140,12 @@ fn rows(views: &[View], sort: Option<&str>, now: u64, zone: &TimeZone, style: St
             metric.into(),
             comfy_table::Cell::new(best),
         ]);
+    }
+    // On a narrow terminal the others wrap: an id must stay one word.
+    for column in [0, 2, 4] {
+        if let Some(column) = table.column_mut(column) {
+            column.set_constraint(ColumnConstraint::ContentWidth);
+        }
     }
     table
 }

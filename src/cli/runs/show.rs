@@ -2,10 +2,11 @@ use super::output::{emit, emit_json, render, table};
 use super::view::{Shown, View};
 use super::{shown, text};
 use explr::Exit;
-use explr::store::{Manifest, RunDir, RunSummary};
+use explr::store::{Manifest, RunDir, RunSummary, Store};
 use serde::Serialize;
 use serde_json::Value;
 use std::fmt::Write;
+use std::path::Path;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -33,7 +34,7 @@ pub(crate) fn execute(args: &Args) -> anyhow::Result<Exit> {
     let run = store.run(&args.run)?;
     let view = View::of(&run, super::now_ms());
     let (manifest, summary) = (run.manifest(), run.summary());
-    let url = mlflow_url(&run);
+    let url = mlflow_url(&store, &run);
     if args.json {
         emit_json(&Everything {
             view: &view,
@@ -57,11 +58,22 @@ pub(crate) fn execute(args: &Args) -> anyhow::Result<Exit> {
     }
 }
 
-/// The link that the shipper left in its cursor.
-fn mlflow_url(run: &RunDir) -> Option<String> {
-    let text = std::fs::read(run.mlflow_path()).ok()?;
-    let cursor: Value = serde_json::from_slice(&text).ok()?;
-    cursor.get("run_url")?.as_str().map(str::to_owned)
+/// The run's page in MLflow, from the shipper's cursor. The store's own server
+/// is where it was started last; its cursor names no address.
+fn mlflow_url(store: &Store, run: &RunDir) -> Option<String> {
+    let read =
+        |path: &Path| -> Option<Value> { serde_json::from_slice(&std::fs::read(path).ok()?).ok() };
+    let cursor = read(&run.mlflow_path())?;
+    let text = |key| cursor.get(key).and_then(Value::as_str);
+    let (experiment, id) = (text("experiment_id")?, text("run_id")?);
+    let base = match text("server") {
+        Some(url) if url.starts_with("http") => url.trim_end_matches('/').to_owned(),
+        _ => {
+            let server = read(&store.mlflow_dir().join("server.json"))?;
+            format!("http://127.0.0.1:{}", server.get("port")?.as_u64()?)
+        }
+    };
+    Some(format!("{base}/#/experiments/{experiment}/runs/{id}"))
 }
 
 /// Most parameters, metrics and so on that a page shows of each kind.

@@ -85,7 +85,8 @@ fn parse_metric(line: &[u8]) -> Option<Record> {
         None => (false, rest),
     };
     let (step, rest) = integer(rest)?;
-    if rest != b"}" {
+    // To serde, `-0` is a floating-point number.
+    if rest != b"}" || negative && step == 0 {
         return None;
     }
     let step = i64::try_from(step).ok()?;
@@ -240,6 +241,12 @@ mod tests {
             write_metric(&mut line, 7, 1_732_412_345_678, "val/loss é", value, step).unwrap();
             assert!(parse_metric(&line[..line.len() - 1]).is_some(), "{value}");
         }
+    }
+
+    #[test]
+    fn a_step_of_minus_zero_is_left_to_serde() {
+        let line = br#"{"seq":1,"ts":1,"type":"metric","key":"a","value":1.5,"step":-0}"#;
+        assert_eq!(parse_metric(line), None);
     }
 
     #[test]

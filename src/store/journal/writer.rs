@@ -281,7 +281,7 @@ mod tests {
         let path = dir.path().join("events.jsonl");
         Writer::open(&path).unwrap().append(&log("whole")).unwrap();
         let whole = fs::read(&path).unwrap();
-        for torn in [&b"{\"seq\":1,\"ts\":17"[..], &[0; 20_000], b"\xff"] {
+        for torn in [&b"{\"seq\":1,\"ts\":17"[..], &vec![0; 20_000], b"\xff"] {
             fs::write(&path, [&whole, torn].concat()).unwrap();
             let writer = Writer::open(&path).unwrap();
             assert_eq!(writer.len(), 1);
