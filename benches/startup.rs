@@ -2,8 +2,9 @@
 //!
 //! `make bench` builds what is needed and runs this. Everything is measured in
 //! one run, so that the figures can be compared; `REPEAT` sets how often each
-//! is. Each `explr run` has a store of its own, so it finds no MLflow server
-//! and starts one, which must not delay the first step.
+//! is, and `CONFIG` which experiment runs. Each `explr run` has a store of its
+//! own, so it finds no MLflow server and starts one, which must not delay the
+//! first step.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)] // A benchmark fails by panicking, as a test does.
 
@@ -18,7 +19,8 @@ const EXPLR: &str = env!("CARGO_BIN_EXE_explr");
 fn main() {
     let repeat: usize = std::env::var("REPEAT").map_or(10, |text| text.parse().expect("REPEAT"));
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let config = root.join("configs/digits.yaml");
+    let config = std::env::var_os("CONFIG").unwrap_or("configs/digits.yaml".into());
+    let config = root.join(config);
     let python = root.join(".venv/bin/python");
 
     eprintln!("building the plugin");
