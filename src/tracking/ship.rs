@@ -42,8 +42,10 @@ pub(super) struct RunShip {
 /// What one step did.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Step {
-    /// Something was acknowledged; there may be more.
+    /// Something was acknowledged; there is more.
     Sent,
+    /// The last of what the journal held was acknowledged.
+    CaughtUp,
     /// All that the journal holds is at the server.
     Idle,
 }
@@ -154,7 +156,11 @@ impl RunShip {
                 return Err(trouble);
             }
         }
-        Ok(Step::Sent)
+        Ok(if unit.at_end && self.present {
+            Step::CaughtUp
+        } else {
+            Step::Sent
+        })
     }
 
     fn acknowledge(&mut self, unit: &Unit) -> Result<(), TrackingError> {

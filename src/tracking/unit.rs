@@ -15,6 +15,8 @@ pub(super) struct Unit {
     pub(super) work: Work,
     pub(super) end_offset: u64,
     pub(super) records: u64,
+    /// The journal ended here when the unit was cut.
+    pub(super) at_end: bool,
 }
 
 /// Something to send.
@@ -86,12 +88,16 @@ impl Units {
         let mut batch = Batch::default();
         let mut long_values: Vec<LongValue> = Vec::new();
         let mut end = None;
+        let mut at_end = false;
         loop {
             let entry = match self.pending.take() {
                 Some(entry) => entry,
                 None => match self.reader.next().transpose()? {
                     Some(entry) => entry,
-                    None => break,
+                    None => {
+                        at_end = true;
+                        break;
+                    }
                 },
             };
             let taken = match self.items(&entry.record) {
@@ -105,6 +111,7 @@ impl Units {
                     return Ok(Some(Unit {
                         end_offset: entry.end_offset,
                         records: self.records,
+                        at_end: false,
                         work: action(entry.record),
                     }));
                 }
@@ -132,6 +139,7 @@ impl Units {
             work: Work::Batch { batch, long_values },
             end_offset,
             records: self.records,
+            at_end,
         }))
     }
 

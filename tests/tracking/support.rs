@@ -2,7 +2,7 @@
 
 use explr::config::Mlflow;
 use explr::store::journal::{Reader, Writer};
-use explr::store::{HostInfo, Manifest, RunDir, RunId, Store};
+use explr::store::{HostInfo, Manifest, RunDir, RunId, RunLock, Store};
 use explr::tracking::{Report, Settings, Shipper, sync, ui};
 use explr_protocol::{Device, Event, RunState};
 use serde_json::{Map, Value, json};
@@ -71,8 +71,9 @@ impl TestStore {
     ) -> TestRun {
         let mut manifest = manifest(experiment, &self.config);
         change(&mut manifest);
-        let run = self.store.create_run(&manifest).unwrap();
+        let (run, lock) = self.store.create_locked_run(&manifest).unwrap();
         TestRun {
+            lock: Some(lock),
             writer: Writer::open(&run.journal_path()).unwrap(),
             run,
         }
@@ -101,7 +102,10 @@ impl Drop for TestStore {
 }
 
 /// A run, and its journal to write to.
+///
+/// It is locked, as a run is that goes on: others leave it alone.
 pub(crate) struct TestRun {
+    pub(crate) lock: Option<RunLock>,
     pub(crate) run: RunDir,
     pub(crate) writer: Writer,
 }
@@ -156,7 +160,8 @@ impl TestRun {
                 let Event::Metric { key, value, step } = record.event else {
                     return None;
                 };
-                Some(Point::new(&key, value, step, record.ts))
+                // The one character here that MLflow refuses.
+                Some(Point::new(&key.replace('@', "_"), value, step, record.ts))
             })
             .collect()
     }
@@ -173,11 +178,12 @@ pub(crate) struct Point {
 
 impl Point {
     fn new(key: &str, value: f64, step: i64, timestamp: u64) -> Self {
-        // A database has no infinity: MLflow takes the largest number for it.
+        // A database has no infinity, for which MLflow takes the largest
+        // number, and no negative zero.
         let value = if value.is_nan() {
             f64::NAN
         } else {
-            value.clamp(-f64::MAX, f64::MAX)
+            value.clamp(-f64::MAX, f64::MAX) + 0.0
         };
         Self {
             key: key.to_owned(),
