@@ -1,5 +1,11 @@
 //! Tracking against a server that does what a real one can't be made to do.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::cast_possible_wrap,
+    clippy::cast_sign_loss
+)]
+
 #[path = "tracking/fake.rs"]
 mod fake;
 #[path = "tracking/support.rs"]
@@ -14,7 +20,7 @@ use serde_json::json;
 use std::time::{Duration, Instant};
 use support::{TestRun, TestStore};
 
-const LONG: Duration = Duration::from_secs(60);
+const LONG: Duration = Duration::from_mins(1);
 
 /// A store that ships to the fake.
 fn store_for(fake: &Fake) -> TestStore {
@@ -43,7 +49,7 @@ fn ship_past(decide: impl Fn(&Request) -> Option<Fault> + Send + Sync + 'static)
     let store = store_for(&fake);
     let report = store
         .shipper(&finished_run(&store, 1500))
-        .finish(LONG, |_| {});
+        .finish(LONG, support::go_on);
     assert_eq!((report.left, &report.error), (0, &None));
     assert_eq!(fake.stored().status.as_deref(), Some("FINISHED"));
     (fake, report)
@@ -158,7 +164,9 @@ fn another_program_at_the_address_loses_nothing() {
         let fake = Fake::new(move |_| Some(Fault::Answer(status, headers, "<html>Welcome")));
         let store = store_for(&fake);
         let run = finished_run(&store, 10);
-        let report = store.shipper(&run).finish(Duration::from_secs(2), |_| {});
+        let report = store
+            .shipper(&run)
+            .finish(Duration::from_secs(2), support::go_on);
         assert_eq!((report.left, report.set_aside), (12, 0), "{status}");
         assert!(report.error.is_some(), "{status}");
     }
@@ -175,7 +183,7 @@ fn a_server_that_hangs_holds_up_nobody() {
     }
     let limit = Duration::from_millis(500);
     let before = Instant::now();
-    let report = shipper.finish(limit, |_| {});
+    let report = shipper.finish(limit, support::go_on);
     assert!(before.elapsed() >= limit);
     assert!(report.left > 0);
     assert!(report.error.is_some());
@@ -194,6 +202,7 @@ fn a_server_that_is_not_there_is_reported() {
     let mut down = false;
     let report = shipper.finish(Duration::from_secs(3), |status| {
         down |= matches!(status.server, ServerStatus::Down { .. });
+        support::go_on(status)
     });
     assert!(down);
     assert_eq!(report.left, 12);
@@ -209,7 +218,7 @@ fn many_metrics_make_few_requests() {
         run.metric("loss", 0.5, step);
         std::thread::sleep(Duration::from_millis(5));
     }
-    let report = shipper.finish(LONG, |_| {});
+    let report = shipper.finish(LONG, support::go_on);
     assert_eq!(report.left, 0);
     assert_eq!(fake.stored().metrics.len(), 300);
     let requests = fake.bodies("runs/log-batch").len();

@@ -1,6 +1,12 @@
 //! Tracking against the real MLflow server, read back with its own client.
 //! A missing `.venv` is a failure: run `make setup`.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::cast_possible_wrap,
+    clippy::cast_sign_loss
+)]
+
 #[path = "tracking/support.rs"]
 #[allow(dead_code)]
 mod support;
@@ -108,7 +114,7 @@ fn everything_in_the_journal_is_in_mlflow_once() {
         stopped_early: false,
     }));
     run.state(RunState::Completed);
-    let report = shipper.finish(LIMIT, |_| ControlFlow::Continue(()));
+    let report = shipper.finish(LIMIT, support::go_on);
     assert_eq!((report.left, report.set_aside, report.error), (0, 0, None));
 
     let url = store.server();
@@ -276,7 +282,7 @@ fn nothing_is_lost_or_doubled_when_the_server_is_killed() {
         kill_9(store.server_pid());
     }
     run.state(RunState::Completed);
-    let report = shipper.finish(LIMIT, |_| {});
+    let report = shipper.finish(LIMIT, support::go_on);
     assert_eq!((report.left, report.set_aside, report.error), (0, 0, None));
     let seen = seen_once(&store.server(), &run);
     seen.assert_metrics_of(&run);

@@ -62,7 +62,8 @@ struct ExperimentAnswer {
 /// An experiment, as MLflow describes it.
 #[derive(Debug, Clone, Deserialize)]
 pub(super) struct Experiment {
-    pub(super) experiment_id: String,
+    #[serde(rename = "experiment_id")]
+    id: String,
     #[serde(default)]
     lifecycle_stage: String,
     #[serde(default)]
@@ -80,6 +81,11 @@ impl Experiment {
         let tag = self.tags.iter().find(|tag| tag.key == key)?;
         Some(&tag.value)
     }
+}
+
+#[derive(Deserialize)]
+struct Created {
+    experiment_id: String,
 }
 
 /// An answer of which nothing is needed.
@@ -113,10 +119,6 @@ impl Client {
         if let Some(id) = self.find_experiment(name).await? {
             return Ok(id);
         }
-        #[derive(Deserialize)]
-        struct Created {
-            experiment_id: String,
-        }
         let tags: Vec<_> = description
             .map(|text| json!({"key": "mlflow.note.content", "value": text}))
             .into_iter()
@@ -141,7 +143,7 @@ impl Client {
             Err(error) if error.is_missing() => return Ok(None),
             Err(error) => return Err(error),
         };
-        let id = experiment.experiment_id;
+        let id = experiment.id;
         // Found by name it may be deleted, and then takes no runs.
         if experiment.lifecycle_stage == "deleted" {
             let request = json!({"experiment_id": id});

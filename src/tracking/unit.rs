@@ -90,15 +90,9 @@ impl Units {
         let mut end = None;
         let mut at_end = false;
         loop {
-            let entry = match self.pending.take() {
-                Some(entry) => entry,
-                None => match self.reader.next().transpose()? {
-                    Some(entry) => entry,
-                    None => {
-                        at_end = true;
-                        break;
-                    }
-                },
+            let Some(entry) = self.next_entry()? else {
+                at_end = true;
+                break;
             };
             let taken = match self.items(&entry.record) {
                 Some(items) => items.into_iter().try_for_each(|(item, long_value)| {
@@ -141,6 +135,13 @@ impl Units {
             records: self.records,
             at_end,
         }))
+    }
+
+    fn next_entry(&mut self) -> crate::store::Result<Option<Entry>> {
+        match self.pending.take() {
+            Some(entry) => Ok(Some(entry)),
+            None => self.reader.next().transpose(),
+        }
     }
 
     /// What a record logs; none for one that is work of its own.
@@ -235,13 +236,13 @@ fn action(record: Record) -> Work {
 
 #[cfg(test)]
 mod tests {
-    use super::{Units, Work};
+    use super::{Renamed, Units, Work};
     use crate::store::journal::{Reader, Writer};
     use explr_protocol::{Event, LogLevel, RunState};
     use std::path::Path;
 
     fn units(path: &Path) -> Units {
-        Units::new(Reader::open(path, 0).unwrap(), 0, Default::default())
+        Units::new(Reader::open(path, 0).unwrap(), 0, Renamed::default())
     }
 
     fn metric(n: u32) -> Event {

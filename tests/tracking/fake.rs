@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -93,7 +93,7 @@ fn serve(stream: &TcpStream, stored: &Mutex<Stored>, decide: &Decide) -> Option<
         stored.lock().unwrap().requests.push(request.clone());
         match decide(&request) {
             Some(Fault::Answer(status, headers, body)) => answer(stream, status, headers, body)?,
-            Some(Fault::Hang) => std::thread::sleep(Duration::from_secs(3600)),
+            Some(Fault::Hang) => std::thread::sleep(Duration::from_hours(1)),
             Some(Fault::CutAfter) => {
                 process(&mut stored.lock().unwrap(), &request);
                 stream.shutdown(Shutdown::Both).ok()?;

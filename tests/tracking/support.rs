@@ -3,7 +3,7 @@
 use explr::config::Mlflow;
 use explr::store::journal::{Reader, Writer};
 use explr::store::{HostInfo, Manifest, RunDir, RunId, RunLock, Store};
-use explr::tracking::{Report, Settings, Shipper, sync, ui};
+use explr::tracking::{Report, Settings, Shipper, Status, sync, ui};
 use explr_protocol::{Device, Event, RunState};
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,7 +13,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 /// Long enough for a server's start on a machine that does other things.
-pub(crate) const LIMIT: Duration = Duration::from_secs(120);
+pub(crate) const LIMIT: Duration = Duration::from_mins(2);
 
 /// A store of its own, whose server ends with it.
 pub(crate) struct TestStore {
@@ -101,6 +101,11 @@ impl Drop for TestStore {
     }
 }
 
+/// Nobody interrupts.
+pub(crate) fn go_on(_: &Status) -> ControlFlow<()> {
+    ControlFlow::Continue(())
+}
+
 /// A run, and its journal to write to.
 ///
 /// It is locked, as a run is that goes on: others leave it alone.
@@ -124,13 +129,11 @@ impl TestRun {
     }
 
     pub(crate) fn metric(&mut self, key: &str, value: f64, step: i64) {
-        self.writer
-            .append_metrics([(key, value)].into_iter(), step)
-            .unwrap();
+        self.writer.append_metrics([(key, value)], step).unwrap();
     }
 
-    pub(crate) fn param(&mut self, key: &str, value: Value) {
-        let key = key.to_owned();
+    pub(crate) fn param(&mut self, key: &str, value: impl Into<Value>) {
+        let (key, value) = (key.to_owned(), value.into());
         self.log(Event::Param { key, value });
     }
 
