@@ -119,10 +119,12 @@ impl Client {
         if let Some(id) = self.find_experiment(name).await? {
             return Ok(id);
         }
-        let tags: Vec<_> = description
-            .map(|text| json!({"key": "mlflow.note.content", "value": text}))
-            .into_iter()
-            .collect();
+        // Else its pages are those of a project with language models.
+        let mut tags = vec![json!({
+            "key": "mlflow.experimentKind",
+            "value": "custom_model_development",
+        })];
+        tags.extend(description.map(|text| json!({"key": "mlflow.note.content", "value": text})));
         let request = json!({"name": name, "tags": tags});
         match self.post::<Created>("experiments/create", &request).await {
             Ok(created) => Ok(created.experiment_id),

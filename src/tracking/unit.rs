@@ -185,8 +185,8 @@ impl Units {
     fn result(&mut self, result: &TrainingResult, ts: u64) -> Vec<(Item, Option<LongValue>)> {
         let primary = (&result.primary_metric_name, &result.primary_metric);
         let others = (result.metrics.iter()).filter(|(name, _)| *name != primary.0);
-        let step = result.epochs_completed.unwrap_or(0);
-        let step = i64::try_from(step).unwrap_or(i64::MAX);
+        // At step 0 MLflow draws bars that compare runs, not a line of one point.
+        let step = 0;
         std::iter::once(primary)
             .chain(others)
             .map(|(name, value)| {
