@@ -42,14 +42,13 @@ pub(crate) fn execute(args: &Args) -> anyhow::Result<Exit> {
     if args.status {
         return status(&config, base, &store);
     }
-    let url = match remote(&store, base) {
-        Some(url) => url,
-        None => {
-            if ui::find(&config, base, &store)?.is_none() {
-                eprintln!("starting MLflow ...");
-            }
-            ui::ensure(&config, base, &store)?.url
+    let url = if let Some(url) = remote(&store, base) {
+        url
+    } else {
+        if ui::find(&config, base, &store)?.is_none() {
+            eprintln!("starting MLflow ...");
         }
+        ui::ensure(&config, base, &store)?.url
     };
     emit(&format!("{url}\n"))?;
     if !args.no_open {
@@ -67,29 +66,24 @@ fn remote(store: &Store, base: &Path) -> Option<String> {
 }
 
 fn stop(config: &Mlflow, base: &Path, store: &Store) -> anyhow::Result<Exit> {
-    match ui::stop(config, base, store)? {
-        Some(url) => {
-            eprintln!("stopped the MLflow server at {url}");
-            Ok(Exit::Ok)
-        }
-        None => {
-            eprintln!("no MLflow server runs for {}", store.root().display());
-            Ok(Exit::NothingToDo)
-        }
-    }
+    let Some(url) = ui::stop(config, base, store)? else {
+        return Ok(none_runs(store));
+    };
+    eprintln!("stopped the MLflow server at {url}");
+    Ok(Exit::Ok)
 }
 
 fn status(config: &Mlflow, base: &Path, store: &Store) -> anyhow::Result<Exit> {
-    match ui::find(config, base, store)? {
-        Some(running) => {
-            emit(&describe(&running, store, Timestamp::now()))?;
-            Ok(Exit::Ok)
-        }
-        None => {
-            eprintln!("no MLflow server runs for {}", store.root().display());
-            Ok(Exit::NothingToDo)
-        }
-    }
+    let Some(running) = ui::find(config, base, store)? else {
+        return Ok(none_runs(store));
+    };
+    emit(&describe(&running, store, Timestamp::now()))?;
+    Ok(Exit::Ok)
+}
+
+fn none_runs(store: &Store) -> Exit {
+    eprintln!("no MLflow server runs for {}", store.root().display());
+    Exit::NothingToDo
 }
 
 fn describe(running: &Running, store: &Store, now: Timestamp) -> String {

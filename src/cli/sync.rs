@@ -35,6 +35,10 @@ pub(crate) fn execute(args: &Args) -> anyhow::Result<Exit> {
     let mut exit = Exit::Ok;
     for (settings, runs) in args.work(&store)?.values() {
         let bar = bar(args.json);
+        if !args.json && bar.is_hidden() {
+            let (count, server) = (runs.len(), settings.describe());
+            eprintln!("bringing runs to {server}: {count}");
+        }
         let synced = explr::tracking::sync(settings, runs, |run, status| {
             show(&bar, run, status);
         });

@@ -62,7 +62,8 @@ struct ExperimentAnswer {
 /// An experiment, as MLflow describes it.
 #[derive(Debug, Clone, Deserialize)]
 pub(super) struct Experiment {
-    pub(super) experiment_id: String,
+    #[serde(rename = "experiment_id")]
+    id: String,
     #[serde(default)]
     lifecycle_stage: String,
     #[serde(default)]
@@ -80,6 +81,11 @@ impl Experiment {
         let tag = self.tags.iter().find(|tag| tag.key == key)?;
         Some(&tag.value)
     }
+}
+
+#[derive(Deserialize)]
+struct Created {
+    experiment_id: String,
 }
 
 /// An answer of which nothing is needed.
@@ -113,14 +119,12 @@ impl Client {
         if let Some(id) = self.find_experiment(name).await? {
             return Ok(id);
         }
-        #[derive(Deserialize)]
-        struct Created {
-            experiment_id: String,
-        }
-        let tags: Vec<_> = description
-            .map(|text| json!({"key": "mlflow.note.content", "value": text}))
-            .into_iter()
-            .collect();
+        // Else its pages are those of a project with language models.
+        let mut tags = vec![json!({
+            "key": "mlflow.experimentKind",
+            "value": "custom_model_development",
+        })];
+        tags.extend(description.map(|text| json!({"key": "mlflow.note.content", "value": text})));
         let request = json!({"name": name, "tags": tags});
         match self.post::<Created>("experiments/create", &request).await {
             Ok(created) => Ok(created.experiment_id),
@@ -141,7 +145,7 @@ impl Client {
             Err(error) if error.is_missing() => return Ok(None),
             Err(error) => return Err(error),
         };
-        let id = experiment.experiment_id;
+        let id = experiment.id;
         // Found by name it may be deleted, and then takes no runs.
         if experiment.lifecycle_stage == "deleted" {
             let request = json!({"experiment_id": id});

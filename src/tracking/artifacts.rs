@@ -95,7 +95,7 @@ pub(super) fn files(run: &RunDir, name: &str) -> Result<(Vec<ArtifactFile>, Vec<
                         path: entry.path(),
                     }),
                     None => {
-                        left_out.push(format!("{}: its name is not UTF-8", entry.path().display()))
+                        left_out.push(format!("{}: its name is not UTF-8", entry.path().display()));
                     }
                 }
             }

@@ -14,7 +14,7 @@ const IDLE: Duration = Duration::from_secs(4);
 const CONNECT: Duration = Duration::from_secs(5);
 /// Longest time for one call, unless `MLFLOW_HTTP_REQUEST_TIMEOUT` says
 /// otherwise.
-pub(super) const CALL: Duration = Duration::from_secs(60);
+pub(super) const CALL: Duration = Duration::from_mins(1);
 /// An upload that is slower than this has stalled.
 const SLOWEST_UPLOAD: u64 = 50_000;
 /// Longest piece of an unexpected answer that is kept.

@@ -20,8 +20,10 @@ pub(super) struct Engine {
 /// What became of an attempt.
 #[derive(Debug)]
 pub(super) enum Outcome {
-    /// Something was sent; there may be more.
+    /// Something was sent; there is more.
     Sent,
+    /// The last of what the journal held was sent.
+    CaughtUp,
     /// The journal has no more.
     Idle,
     /// To be tried again after a pause.
@@ -63,6 +65,7 @@ impl Engine {
                 self.down_since = None;
                 match step {
                     Step::Sent => Outcome::Sent,
+                    Step::CaughtUp => Outcome::CaughtUp,
                     Step::Idle => Outcome::Idle,
                 }
             }

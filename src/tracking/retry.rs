@@ -5,7 +5,7 @@ use std::time::Duration;
 const FIRST: Duration = Duration::from_millis(500);
 const LONGEST: Duration = Duration::from_secs(30);
 /// A server may ask for patience, but not for all day.
-const LONGEST_ASKED: Duration = Duration::from_secs(300);
+const LONGEST_ASKED: Duration = Duration::from_mins(5);
 
 /// How often an answer 500 is tried again before the request counts as the
 /// cause: MLflow answers 500 to a body that it can't digest as well as to a

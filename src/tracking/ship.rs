@@ -42,8 +42,10 @@ pub(super) struct RunShip {
 /// What one step did.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Step {
-    /// Something was acknowledged; there may be more.
+    /// Something was acknowledged; there is more.
     Sent,
+    /// The last of what the journal held was acknowledged.
+    CaughtUp,
     /// All that the journal holds is at the server.
     Idle,
 }
@@ -80,13 +82,11 @@ impl RunShip {
         };
         let manifest = run.manifest()?;
         let mut uploaded = Uploaded::load(&run);
-        let cursor = match Cursor::read(&run).filter(|cursor| cursor.is_for(server)) {
-            Some(cursor) => cursor,
-            None => {
-                forget(&run, &mut uploaded);
-                Cursor::new(server)
-            }
-        };
+        let known = Cursor::read(&run).filter(|cursor| cursor.is_for(server));
+        let cursor = known.unwrap_or_else(|| {
+            forget(&run, &mut uploaded);
+            Cursor::new(server)
+        });
         Ok(Some(Self {
             units: units(&run, &cursor)?,
             server: server.to_owned(),
@@ -154,7 +154,11 @@ impl RunShip {
                 return Err(trouble);
             }
         }
-        Ok(Step::Sent)
+        Ok(if unit.at_end && self.present {
+            Step::CaughtUp
+        } else {
+            Step::Sent
+        })
     }
 
     fn acknowledge(&mut self, unit: &Unit) -> Result<(), TrackingError> {
@@ -195,12 +199,12 @@ impl RunShip {
             .map_err(refused_run)?;
         let uuid = self.manifest.run_id.as_str();
         // Creating is not idempotent: perhaps an earlier try got through.
-        let run = match client.find_run(&experiment_id, uuid).await.map_err(wait)? {
-            Some(run) => run,
-            None => {
-                let new = describe::new_run(&self.manifest, &experiment_id);
-                client.create_run(&new).await.map_err(refused_run)?
-            }
+        let found = client.find_run(&experiment_id, uuid).await.map_err(wait)?;
+        let run = if let Some(run) = found {
+            run
+        } else {
+            let new = describe::new_run(&self.manifest, &experiment_id);
+            client.create_run(&new).await.map_err(refused_run)?
         };
         if self.cursor.run_id.as_ref() != Some(&run.run_id) {
             if self.cursor.run_id.is_some() {
@@ -461,6 +465,7 @@ enum Verdict {
     Gone,
 }
 
+#[allow(clippy::needless_pass_by_value)] // for `map_err`
 fn wait(error: CallError) -> Trouble {
     Trouble::Wait {
         asked: match error.remedy() {

@@ -189,7 +189,9 @@ impl Worker {
             let outcome = engine.step(&mut own).await;
             match outcome {
                 Outcome::Sent => self.show(&engine, &own, None),
-                Outcome::Idle => {
+                Outcome::CaughtUp if finishing => self.show(&engine, &own, None),
+                // To look again at once would make a request of every metric.
+                Outcome::CaughtUp | Outcome::Idle => {
                     self.show(&engine, &own, None);
                     // `finishing` was asked before the journal was: its end is
                     // the end.
@@ -252,7 +254,7 @@ impl Worker {
             return Others::More;
         };
         match engine.step(ship).await {
-            Outcome::Sent => {}
+            Outcome::Sent | Outcome::CaughtUp => {}
             Outcome::Idle | Outcome::Broken(_) => *current = None,
             // The server has trouble; our own run will notice.
             Outcome::Later { .. } => {

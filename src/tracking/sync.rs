@@ -59,7 +59,7 @@ async fn sync_run(
     show(engine, &ship, None);
     let error = loop {
         match engine.step(&mut ship).await {
-            Outcome::Sent => show(engine, &ship, None),
+            Outcome::Sent | Outcome::CaughtUp => show(engine, &ship, None),
             Outcome::Idle => break None,
             Outcome::Later { pause, reason } => {
                 show(engine, &ship, Some(reason.clone()));

@@ -15,6 +15,8 @@ pub(super) struct Unit {
     pub(super) work: Work,
     pub(super) end_offset: u64,
     pub(super) records: u64,
+    /// The journal ended here when the unit was cut.
+    pub(super) at_end: bool,
 }
 
 /// Something to send.
@@ -86,13 +88,11 @@ impl Units {
         let mut batch = Batch::default();
         let mut long_values: Vec<LongValue> = Vec::new();
         let mut end = None;
+        let mut at_end = false;
         loop {
-            let entry = match self.pending.take() {
-                Some(entry) => entry,
-                None => match self.reader.next().transpose()? {
-                    Some(entry) => entry,
-                    None => break,
-                },
+            let Some(entry) = self.next_entry()? else {
+                at_end = true;
+                break;
             };
             let taken = match self.items(&entry.record) {
                 Some(items) => items.into_iter().try_for_each(|(item, long_value)| {
@@ -105,6 +105,7 @@ impl Units {
                     return Ok(Some(Unit {
                         end_offset: entry.end_offset,
                         records: self.records,
+                        at_end: false,
                         work: action(entry.record),
                     }));
                 }
@@ -132,7 +133,15 @@ impl Units {
             work: Work::Batch { batch, long_values },
             end_offset,
             records: self.records,
+            at_end,
         }))
+    }
+
+    fn next_entry(&mut self) -> crate::store::Result<Option<Entry>> {
+        match self.pending.take() {
+            Some(entry) => Ok(Some(entry)),
+            None => self.reader.next().transpose(),
+        }
     }
 
     /// What a record logs; none for one that is work of its own.
@@ -176,8 +185,8 @@ impl Units {
     fn result(&mut self, result: &TrainingResult, ts: u64) -> Vec<(Item, Option<LongValue>)> {
         let primary = (&result.primary_metric_name, &result.primary_metric);
         let others = (result.metrics.iter()).filter(|(name, _)| *name != primary.0);
-        let step = result.epochs_completed.unwrap_or(0);
-        let step = i64::try_from(step).unwrap_or(i64::MAX);
+        // At step 0 MLflow draws bars that compare runs, not a line of one point.
+        let step = 0;
         std::iter::once(primary)
             .chain(others)
             .map(|(name, value)| {
@@ -227,13 +236,13 @@ fn action(record: Record) -> Work {
 
 #[cfg(test)]
 mod tests {
-    use super::{Units, Work};
+    use super::{Renamed, Units, Work};
     use crate::store::journal::{Reader, Writer};
     use explr_protocol::{Event, LogLevel, RunState};
     use std::path::Path;
 
     fn units(path: &Path) -> Units {
-        Units::new(Reader::open(path, 0).unwrap(), 0, Default::default())
+        Units::new(Reader::open(path, 0).unwrap(), 0, Renamed::default())
     }
 
     fn metric(n: u32) -> Event {

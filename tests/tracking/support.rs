@@ -2,8 +2,8 @@
 
 use explr::config::Mlflow;
 use explr::store::journal::{Reader, Writer};
-use explr::store::{HostInfo, Manifest, RunDir, RunId, Store};
-use explr::tracking::{Report, Settings, Shipper, sync, ui};
+use explr::store::{HostInfo, Manifest, RunDir, RunId, RunLock, Store};
+use explr::tracking::{Report, Settings, Shipper, Status, sync, ui};
 use explr_protocol::{Device, Event, RunState};
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,7 +13,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 /// Long enough for a server's start on a machine that does other things.
-pub(crate) const LIMIT: Duration = Duration::from_secs(120);
+pub(crate) const LIMIT: Duration = Duration::from_mins(2);
 
 /// A store of its own, whose server ends with it.
 pub(crate) struct TestStore {
@@ -71,8 +71,9 @@ impl TestStore {
     ) -> TestRun {
         let mut manifest = manifest(experiment, &self.config);
         change(&mut manifest);
-        let run = self.store.create_run(&manifest).unwrap();
+        let (run, lock) = self.store.create_locked_run(&manifest).unwrap();
         TestRun {
+            lock: Some(lock),
             writer: Writer::open(&run.journal_path()).unwrap(),
             run,
         }
@@ -100,8 +101,16 @@ impl Drop for TestStore {
     }
 }
 
+/// Nobody interrupts.
+pub(crate) fn go_on(_: &Status) -> ControlFlow<()> {
+    ControlFlow::Continue(())
+}
+
 /// A run, and its journal to write to.
+///
+/// It is locked, as a run is that goes on: others leave it alone.
 pub(crate) struct TestRun {
+    pub(crate) lock: Option<RunLock>,
     pub(crate) run: RunDir,
     pub(crate) writer: Writer,
 }
@@ -120,13 +129,11 @@ impl TestRun {
     }
 
     pub(crate) fn metric(&mut self, key: &str, value: f64, step: i64) {
-        self.writer
-            .append_metrics([(key, value)].into_iter(), step)
-            .unwrap();
+        self.writer.append_metrics([(key, value)], step).unwrap();
     }
 
-    pub(crate) fn param(&mut self, key: &str, value: Value) {
-        let key = key.to_owned();
+    pub(crate) fn param(&mut self, key: &str, value: impl Into<Value>) {
+        let (key, value) = (key.to_owned(), value.into());
         self.log(Event::Param { key, value });
     }
 
@@ -156,7 +163,8 @@ impl TestRun {
                 let Event::Metric { key, value, step } = record.event else {
                     return None;
                 };
-                Some(Point::new(&key, value, step, record.ts))
+                // The one character here that MLflow refuses.
+                Some(Point::new(&key.replace('@', "_"), value, step, record.ts))
             })
             .collect()
     }
@@ -173,11 +181,12 @@ pub(crate) struct Point {
 
 impl Point {
     fn new(key: &str, value: f64, step: i64, timestamp: u64) -> Self {
-        // A database has no infinity: MLflow takes the largest number for it.
+        // A database has no infinity, for which MLflow takes the largest
+        // number, and no negative zero.
         let value = if value.is_nan() {
             f64::NAN
         } else {
-            value.clamp(-f64::MAX, f64::MAX)
+            value.clamp(-f64::MAX, f64::MAX) + 0.0
         };
         Self {
             key: key.to_owned(),

@@ -3,6 +3,7 @@ use super::state::State;
 use super::{OwnServer, PORT, Process, Running, identity};
 use crate::tracking::TrackingError;
 use crate::tracking::client::{CallError, Client, Options};
+use std::sync::PoisonError;
 use std::time::Duration;
 
 /// Longest time for the question who a server is.
@@ -35,7 +36,7 @@ impl OwnServer {
     /// Takes note of the end of the server that this process started: until
     /// then it is a zombie.
     pub(super) fn reap(&self) {
-        let mut child = self.child.lock().unwrap_or_else(|e| e.into_inner());
+        let mut child = self.child.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(started) = child.as_mut()
             && !matches!(started.try_wait(), Ok(None))
         {

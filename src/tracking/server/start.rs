@@ -12,6 +12,7 @@ use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
 const LAUNCHER: &str = include_str!("launch.py");
@@ -172,7 +173,7 @@ impl OwnServer {
             started_ms: now_ms(),
             python: python.display().to_string(),
         };
-        *self.child.lock().unwrap_or_else(|e| e.into_inner()) = Some(child);
+        *self.child.lock().unwrap_or_else(PoisonError::into_inner) = Some(child);
         state.write(&self.dir)?;
         Ok(state)
     }
