@@ -70,7 +70,11 @@ fn report(error: &anyhow::Error) -> Exit {
     if let Some(explr::Error::Config(problems)) = error.downcast_ref() {
         // A configuration's problems come with headings of their own.
         let coloured = stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-        let style = if coloured { Style::Coloured } else { Style::Plain };
+        let style = if coloured {
+            Style::Coloured
+        } else {
+            Style::Plain
+        };
         eprintln!("{}", problems.render(style));
     } else {
         eprintln!("error: {error:#}");
