@@ -77,7 +77,8 @@ impl ArtifactDir {
         Ok(names)
     }
 
-    fn place(
+    /// Makes `name` with a function that writes a file to the path it is given.
+    pub(crate) fn place(
         &self,
         name: &str,
         write: impl FnOnce(&Path) -> io::Result<()>,

@@ -151,6 +151,12 @@ impl TrainingContext {
         crate::torch::device(self.run.device)
     }
 
+    /// The run's checkpoints: where to go on from, and where to save.
+    #[cfg(feature = "torch")]
+    pub fn checkpoints(&self) -> crate::Checkpoints {
+        crate::Checkpoints::new(self)
+    }
+
     /// Folder for checkpoints; it exists.
     pub fn checkpoint_dir(&self) -> &Path {
         &self.run.checkpoint_dir

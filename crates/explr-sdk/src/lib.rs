@@ -27,8 +27,8 @@
 //! returns. Nothing here opens a network connection or waits for one.
 //!
 //! With the feature `torch` (the default) the crate also has `torch`-typed
-//! devices, models, optimisers and exact [checkpoints](Checkpoints); without
-//! it there is no libtorch at all.
+//! devices, models, optimisers and exact checkpoints; without it there is no
+//! libtorch at all. `explr_sdk::tch` is the version of tch to use with it.
 
 mod artifact;
 mod context;
@@ -53,6 +53,15 @@ pub use function::Function;
 pub use params::ParamError;
 pub use result::TrainingResult;
 pub use tracker::{LogError, Tracker};
+
+#[cfg(feature = "torch")]
+pub use tch;
+#[cfg(feature = "torch")]
+pub use torch::{
+    checkpoint::{CheckpointError, Checkpoints, Resumed},
+    model,
+    optimizer::{Algorithm, Optimizer},
+};
 
 /// What [`export!`] expands to needs these; nobody else does.
 #[doc(hidden)]

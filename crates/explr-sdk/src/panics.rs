@@ -138,11 +138,13 @@ fn is_library(place: &str) -> bool {
 /// The innermost place of a backtrace that is the user's own code: tch's
 /// methods panic inside tch, where nobody looks for a mistake of theirs.
 fn user_frame(backtrace: &str) -> Option<String> {
-    let sdk = concat!(env!("CARGO_MANIFEST_DIR"), "/src/");
+    // Places below the current folder are shown relative to it.
+    let own =
+        |place: &str| place.contains("/explr-sdk/src/") || place.starts_with("./src/panics.rs:");
     backtrace
         .lines()
         .filter_map(|line| line.trim_start().strip_prefix("at "))
-        .find(|place| !is_library(place) && !place.starts_with(sdk) && !place.contains(".cpp:"))
+        .find(|place| !is_library(place) && !own(place) && !place.contains(".cpp:"))
         .map(str::to_owned)
 }
 
@@ -164,7 +166,8 @@ mod tests {
 
     #[test]
     fn the_users_own_frame_is_found_below_those_of_libraries() {
-        let backtrace = "   0: std::panicking\n             at /rustc/abc/library/std/src/p.rs:1:2\n   \
+        let backtrace = "   0: describe\n             at ./src/panics.rs:1:2\n   \
+                         0: std::panicking\n             at /rustc/abc/library/std/src/p.rs:1:2\n   \
                          1: tch::add\n             at /home/u/.cargo/registry/src/i/tch-0.23.0/src/w.rs:5:6\n   \
                          2: plugin::train\n             at ./src/lib.rs:12:7\n";
         assert_eq!(user_frame(backtrace).as_deref(), Some("./src/lib.rs:12:7"));

@@ -293,6 +293,33 @@ impl Tracker {
         self.event(&Event::Dataset(dataset))
     }
 
+    /// Makes an artifact with a function that writes a file.
+    #[cfg(feature = "torch")]
+    pub(crate) fn log_file(
+        &self,
+        dest: &str,
+        write: impl FnOnce(&Path) -> io::Result<()>,
+    ) -> Result<(), LogError> {
+        self.write_file(dest, write)?;
+        self.record_artifact(dest)
+    }
+
+    /// The same without its record, for a part of a folder.
+    #[cfg(feature = "torch")]
+    pub(crate) fn write_file(
+        &self,
+        dest: &str,
+        write: impl FnOnce(&Path) -> io::Result<()>,
+    ) -> Result<(), LogError> {
+        self.0.artifacts.place(dest, write)
+    }
+
+    /// Records an artifact that is whole.
+    #[cfg(feature = "torch")]
+    pub(crate) fn record_artifact(&self, dest: &str) -> Result<(), LogError> {
+        self.artifact(dest.to_owned())
+    }
+
     fn log_bytes(&self, name: &str, bytes: &[u8]) -> Result<(), LogError> {
         self.0.artifacts.write(name, bytes)?;
         self.artifact(name.to_owned())
