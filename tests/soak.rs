@@ -71,6 +71,7 @@ fn whatever_is_killed_mlflow_ends_up_with_exactly_what_the_journal_holds() {
         assert_eq!(run.summary().unwrap().state, RunState::Completed);
         assert_eq!(metrics(&run).len() as i64, 2 * STEPS);
         let run = TestRun {
+            lock: None,
             writer: Writer::open(&run.journal_path()).unwrap(),
             run,
         };
