@@ -1,6 +1,8 @@
 //! The library as a program uses it. No test harness: `main` must serve
 //! workers before anything else, as a user's program does.
 
+#![allow(clippy::unwrap_used, clippy::too_many_lines)]
+
 use explr::report::{Reporter, RunEvent};
 use explr::runner::{Resume, StopReason};
 use explr::{Exit, Experiment};

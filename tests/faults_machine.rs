@@ -1,5 +1,7 @@
 //! What the machine can't give is refused before anything starts.
 
+#![allow(clippy::unwrap_used, clippy::cast_possible_wrap)]
+
 mod common;
 
 use common::{Project, stderr};

@@ -1,6 +1,8 @@
 //! explr can be stopped and killed at any time: nothing survives it (P5), no
 //! run stays RUNNING (P3), and a rerun goes on (a crash loses nothing).
 
+#![allow(clippy::unwrap_used, clippy::cast_possible_wrap)]
+
 mod common;
 
 use common::{Project, is_alive, metrics, processes_of, stderr, wait_for};

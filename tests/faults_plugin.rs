@@ -1,6 +1,8 @@
 //! A plugin that can't be loaded is refused before any call, with what to do
 //! (exit code 6).
 
+#![allow(clippy::unwrap_used, clippy::cast_possible_wrap)]
+
 mod common;
 
 use common::{Project, build_plugins, fixture, stderr};

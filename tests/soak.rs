@@ -3,6 +3,8 @@
 //! (P1, P2, P3, P5). `ROUNDS` kills, 3 unless the environment says otherwise;
 //! `SEED` repeats a sequence.
 
+#![allow(clippy::unwrap_used, clippy::cast_possible_wrap)]
+
 mod common;
 #[path = "tracking/support.rs"]
 #[allow(dead_code)]
@@ -44,7 +46,8 @@ fn whatever_is_killed_mlflow_ends_up_with_exactly_what_the_journal_holds() {
             newest(&project).filter(|run| run.manifest().is_ok_and(|m| m.seed == round))
         });
         std::thread::sleep(Duration::from_millis(random.below(2500)));
-        let victim = ["worker", "explr", "MLflow", "everything"][random.below(4) as usize];
+        let victims = ["worker", "explr", "MLflow", "everything"];
+        let victim = victims[usize::try_from(random.below(4)).unwrap()];
         println!("round {round}: {victim}");
         strike(&project, &explr, &run, victim);
         explr.code();

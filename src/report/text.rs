@@ -15,8 +15,16 @@ pub(crate) fn number(value: f64) -> String {
     } else if !(1e-4..1e6).contains(&size) {
         format!("{value:.3e}")
     } else {
-        let decimals = (3 - size.log10().floor() as i32).clamp(0, 7);
-        let text = format!("{value:.*}", usize::try_from(decimals).unwrap_or(0));
+        let mut decimals = 3;
+        let mut bound = 10.0;
+        while size >= bound && decimals > 0 {
+            (bound, decimals) = (bound * 10.0, decimals - 1);
+        }
+        bound = 1.0;
+        while size < bound {
+            (bound, decimals) = (bound / 10.0, decimals + 1);
+        }
+        let text = format!("{value:.decimals$}");
         if text.contains('.') {
             text.trim_end_matches('0').trim_end_matches('.').to_owned()
         } else {
@@ -51,7 +59,7 @@ pub(crate) fn count(count: u64) -> String {
     let digits = count.to_string();
     let mut text = String::new();
     for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index) % 3 == 0 {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
             text.push(',');
         }
         text.push(digit);

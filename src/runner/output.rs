@@ -148,7 +148,7 @@ mod tests {
         let mut output = Output::open(&path, now).unwrap();
         let chunk = "all work and no play makes jack a dull boy\n".repeat(1000);
         let mut lines = 0;
-        for _ in 0..(3 * FILE_LIMIT as usize / chunk.len()) {
+        for _ in 0..(3 * FILE_LIMIT / chunk.len() as u64) {
             lines += output.take(chunk.as_bytes(), now).len();
         }
         assert_eq!(lines, SHOWN);

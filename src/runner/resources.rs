@@ -189,8 +189,8 @@ mod tests {
     #[test]
     fn the_memory_limit_never_exceeds_the_card() {
         let total = 32_000_000_000;
-        assert_eq!(memory_fraction(None, total), 0.75);
-        assert_eq!(memory_fraction(Some(8.0), total), 0.25);
-        assert_eq!(memory_fraction(Some(64.0), total), 0.97);
+        for (limit, fraction) in [(None, 0.75), (Some(8.0), 0.25), (Some(64.0), 0.97)] {
+            assert!((memory_fraction(limit, total) - fraction).abs() < 1e-9);
+        }
     }
 }

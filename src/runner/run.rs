@@ -168,32 +168,29 @@ impl<'a> Run<'a> {
         earlier: Option<RunDir>,
     ) -> Result<Self, Error> {
         let config = &request.loaded.config;
-        let (dir, lock, attempt) = match earlier {
-            Some(dir) => {
-                let lock = dir.lock()?;
-                let attempt = dir.summary()?.attempt + 1;
-                (dir, lock, attempt)
+        let (dir, lock, attempt) = if let Some(dir) = earlier {
+            let lock = dir.lock()?;
+            let attempt = dir.summary()?.attempt + 1;
+            (dir, lock, attempt)
+        } else {
+            let (dir, lock) = store.create_locked_run(manifest)?;
+            if let Some(diff) = diff {
+                let path = dir.path().join("git.diff");
+                std::fs::write(&path, diff).map_err(|source| RunError::Log { path, source })?;
             }
-            None => {
-                let (dir, lock) = store.create_locked_run(manifest)?;
-                if let Some(diff) = diff {
-                    let path = dir.path().join("git.diff");
-                    std::fs::write(&path, diff).map_err(|source| RunError::Log { path, source })?;
-                }
-                let mut journal = Writer::open(&dir.journal_path())?;
-                journal.append(&state(RunState::Created, 1, None))?;
-                for (key, value) in flatten(&manifest.hyperparameters) {
-                    journal.append(&Event::Param { key, value })?;
-                }
-                for (key, value) in &manifest.tags {
-                    journal.append(&Event::Tag {
-                        key: key.clone(),
-                        value: value.clone(),
-                    })?;
-                }
-                journal.sync()?;
-                (dir, lock, 1)
+            let mut journal = Writer::open(&dir.journal_path())?;
+            journal.append(&state(RunState::Created, 1, None))?;
+            for (key, value) in flatten(&manifest.hyperparameters) {
+                journal.append(&Event::Param { key, value })?;
             }
+            for (key, value) in &manifest.tags {
+                journal.append(&Event::Tag {
+                    key: key.clone(),
+                    value: value.clone(),
+                })?;
+            }
+            journal.sync()?;
+            (dir, lock, 1)
         };
         let checkpoints = match &config.checkpoint_dir {
             None => dir.checkpoint_dir(),
@@ -297,11 +294,11 @@ impl<'a> Run<'a> {
     ) -> Result<Ended, Error> {
         let assignment = self.assignment(code)?;
         let subscription = stop.subscribe();
-        if self.request.in_process {
-            if let Some(function) = &self.request.function {
-                let function = std::sync::Arc::clone(function);
-                return Ok(in_process::supervise(function, assignment, subscription, sink).await?);
-            }
+        if self.request.in_process
+            && let Some(function) = &self.request.function
+        {
+            let function = std::sync::Arc::clone(function);
+            return Ok(in_process::supervise(function, assignment, subscription, sink).await?);
         }
         let worker = &self.request.loaded.config.worker;
         let limits = Limits {
@@ -359,7 +356,7 @@ impl<'a> Run<'a> {
             system_metrics_interval: config
                 .mlflow
                 .system_metrics
-                .then(|| config.mlflow.system_metrics_interval.0.as_secs_f64()),
+                .then_some(config.mlflow.system_metrics_interval.0.as_secs_f64()),
         })
     }
 

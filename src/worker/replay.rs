@@ -26,8 +26,8 @@ impl Replay {
     /// Reads what the journal holds from record `seq` on.
     pub(crate) fn load(journal: &Path, seq: u64) -> Result<Self, StoreError> {
         let mut replay = Self::default();
-        let mut reader = Reader::open(journal, 0)?;
-        while let Some(entry) = reader.next() {
+        let reader = Reader::open(journal, 0)?;
+        for entry in reader {
             let record = entry?.record;
             if replay.left == MOST {
                 break;

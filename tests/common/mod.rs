@@ -1,7 +1,7 @@
 //! What the integration tests share: a project in a temporary folder, the
 //! real binary, the fixture plugin.
 
-#![allow(dead_code, unreachable_pub)] // Every test binary uses its own part.
+#![allow(clippy::unwrap_used, dead_code, unreachable_pub)] // Every test binary uses its own part.
 
 use explr::store::journal::Reader;
 use explr::store::{RunDir, Store};
@@ -177,12 +177,10 @@ pub fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
 
 /// The events of a run.
 pub fn events(run: &RunDir) -> Vec<Event> {
-    let mut reader = Reader::open(&run.journal_path(), 0).unwrap();
-    let mut events = Vec::new();
-    while let Some(entry) = reader.next() {
-        events.push(entry.unwrap().record.event);
-    }
-    events
+    Reader::open(&run.journal_path(), 0)
+        .unwrap()
+        .map(|entry| entry.unwrap().record.event)
+        .collect()
 }
 
 /// The metrics of a run that its train function logged, in order.
