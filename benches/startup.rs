@@ -85,6 +85,7 @@ fn command(program: &Path, arguments: &[&str]) -> Duration {
     let status = Command::new(program)
         .args(arguments)
         .stdout(Stdio::null())
+        .stderr(Stdio::null())
         .status()
         .unwrap_or_else(|error| panic!("{}: {error}", program.display()));
     let took = began.elapsed();
