@@ -142,7 +142,8 @@ fn everything_in_the_journal_is_in_mlflow_once() {
     );
     assert_eq!(seen.datasets.len(), 2, "{:?}", seen.datasets);
     assert_eq!(seen.datasets[0]["tags"]["mlflow.data.context"], "training");
-    println!("{}", report.run_url.unwrap());
+    let page = format!("{url}/#/experiments/");
+    assert!(report.run_url.unwrap().starts_with(&page));
 }
 
 #[test]

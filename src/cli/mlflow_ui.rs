@@ -52,7 +52,9 @@ pub(crate) fn execute(args: &Args) -> anyhow::Result<Exit> {
     };
     emit(&format!("{url}\n"))?;
     if !args.no_open {
-        open(&url);
+        open(&format!(
+            "{url}/#/experiments?workflowType=machine_learning"
+        ));
     }
     Ok(Exit::Ok)
 }

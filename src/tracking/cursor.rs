@@ -21,6 +21,9 @@ pub(super) struct Cursor {
     /// The run at the server, once it is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) run_id: Option<String>,
+    /// The page of the run, for `explr runs show`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) run_url: Option<String>,
     /// Where the server wants the artifacts.
     #[serde(default)]
     pub(super) artifact_uri: String,

@@ -6,6 +6,9 @@ use super::settings::{Settings, Target};
 use super::ship::{RunShip, Step, Trouble};
 use std::time::{Duration, Instant};
 
+/// Shortest pause after a server that could not be started.
+const START: Duration = Duration::from_secs(10);
+
 /// Ships runs to one server: finds it, starts it, and gets over its troubles.
 #[derive(Debug)]
 pub(super) struct Engine {
@@ -57,7 +60,11 @@ impl Engine {
         let client = match self.connect().await {
             Ok(client) => client,
             Err(error) if error.is_lasting() => return Outcome::Broken(error),
-            Err(error) => return self.later(None, error.to_string()),
+            Err(error) => {
+                // A start costs seconds of the training's time.
+                let patience = START.saturating_mul(1 << self.failures.min(5));
+                return self.later(Some(patience), error.to_string());
+            }
         };
         match ship.step(&client).await {
             Ok(step) => {

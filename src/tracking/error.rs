@@ -139,7 +139,7 @@ impl TrackingError {
     pub(super) fn is_lasting(&self) -> bool {
         !matches!(
             self,
-            Self::Unreachable(_) | Self::Slow { .. } | Self::Died { .. }
+            Self::Unreachable(_) | Self::Slow { .. } | Self::Died { .. } | Self::NotStarted
         )
     }
 

@@ -154,6 +154,11 @@ fn address(uri: &str) -> Result<Address, TrackingError> {
         reason: reason.to_owned(),
     };
     let scheme = match uri.split_once(':') {
+        None if uri == "databricks" => {
+            return Err(TrackingError::NotHttp {
+                uri: uri.to_owned(),
+            });
+        }
         // `./mlruns` and `C:\mlruns` are folders to MLflow.
         None => return Ok(Address::Journal),
         Some((drive, _)) if drive.len() == 1 => return Ok(Address::Journal),

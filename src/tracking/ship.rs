@@ -129,7 +129,10 @@ impl RunShip {
     pub(super) fn url(&self, base: &str) -> Option<String> {
         let run = self.cursor.run_id.as_ref()?;
         let experiment = &self.cursor.experiment_id;
-        Some(format!("{base}/#/experiments/{experiment}/runs/{run}"))
+        // Without the last part the page is that of a language model's call.
+        Some(format!(
+            "{base}/#/experiments/{experiment}/runs/{run}?workflowType=machine_learning"
+        ))
     }
 
     /// Sends the next unit of the journal.
@@ -186,7 +189,7 @@ impl RunShip {
         if let Some(id) = &self.cursor.run_id {
             let known = client.run(id).await.map_err(wait)?;
             if known.is_some_and(|run| !run.is_deleted()) {
-                return self.begin();
+                return self.begin(client.base());
             }
         }
         let (name, note) = (
@@ -216,12 +219,13 @@ impl RunShip {
         }
         self.cursor.experiment_id = experiment_id;
         self.cursor.artifact_uri = run.artifact_uri;
-        self.cursor.write(&self.run)?;
-        self.begin()
+        self.begin(client.base())
     }
 
     /// Reads on from where the cursor stands.
-    fn begin(&mut self) -> Result<(), Trouble> {
+    fn begin(&mut self, base: &str) -> Result<(), Trouble> {
+        self.cursor.run_url = self.url(base);
+        self.cursor.write(&self.run)?;
         self.units = units(&self.run, &self.cursor)?;
         self.unit = None;
         self.present = true;
