@@ -5,6 +5,7 @@
 //! ones carry the exit code, everything else is a bug (code 1).
 
 mod completions;
+mod init;
 mod interrupt;
 mod man;
 mod mlflow_ui;
@@ -29,6 +30,8 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Make a new project.
+    Init(init::Args),
     /// Train once, as a configuration file says.
     Run(run::Args),
     /// List, show and remove runs.
@@ -52,6 +55,7 @@ enum Command {
 
 pub(crate) fn main() -> Exit {
     let executed = match Cli::parse().command {
+        Command::Init(args) => init::execute(&args),
         Command::Run(args) => run::execute(&args),
         Command::Runs(args) => runs::execute(&args),
         Command::Repair(args) => repair::execute(&args),

@@ -17,7 +17,7 @@ pub(crate) fn is_linked(folder: &Path) -> bool {
 /// `LIBTORCH` comes first. Then, for each of `near` and the folders above it:
 /// the link `.libtorch`, and the `torch` package of a virtual environment in `.venv`. Last, the active
 /// virtual environment.
-pub(crate) fn find(near: &[&Path]) -> Option<PathBuf> {
+pub fn find(near: &[&Path]) -> Option<PathBuf> {
     let given = std::env::var_os("LIBTORCH").map(PathBuf::from);
     let active = std::env::var_os("VIRTUAL_ENV").map(PathBuf::from);
     given

@@ -30,6 +30,7 @@ mod spawn;
 mod stop;
 
 pub use error::RunError;
+pub use libtorch::find as find_libtorch;
 pub use outcome::RunOutcome;
 pub use plan::{Code, Plan, Request};
 pub use resume::Resume;

@@ -1,7 +1,7 @@
 //! Puts files into the run's artifact folder, complete or not at all.
 //!
-//! A file is written under a temporary name beside its destination, synced
-//! and renamed. Its record is written after that, so a record never names a
+//! A file is written in a temporary folder beside its destination, synced and
+//! moved. Its record is written after that, so a record never names a
 //! file that is not whole. Files are copied, never hard-linked: the train
 //! function may go on writing to its own. On file systems that can share
 //! blocks the kernel's copy does so.
@@ -86,18 +86,18 @@ impl ArtifactDir {
         check_artifact(name)?;
         self.check_parents(name)?;
         let target = self.0.join(name);
-        let temporary = self.0.join(temporary_name());
-        let placed = target
-            .parent()
-            .map_or(Ok(()), fs::create_dir_all)
+        // A folder, so that the file has its own name from the start:
+        // libtorch writes the name into the file.
+        let folder = self.0.join(temporary_name());
+        let temporary = folder.join(target.file_name().unwrap_or_default());
+        let placed = fs::create_dir_all(&folder)
+            .and_then(|()| target.parent().map_or(Ok(()), fs::create_dir_all))
             .and_then(|()| write(&temporary))
             .and_then(|()| fs::rename(&temporary, &target));
-        placed.map_err(|source| {
-            let _ = fs::remove_file(&temporary);
-            LogError::Write {
-                path: target.clone(),
-                source,
-            }
+        let _ = fs::remove_dir_all(&folder);
+        placed.map_err(|source| LogError::Write {
+            path: target,
+            source,
         })
     }
 

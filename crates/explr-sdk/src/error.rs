@@ -95,7 +95,12 @@ pub(crate) fn classify(message: &str) -> Option<FailureClass> {
 /// Leaves out the C++ stack that libtorch appends to its messages: it names
 /// no place in the user's code and is some 40 lines long.
 pub(crate) fn without_cpp_trace(message: &str) -> String {
-    let end = ["\nException raised from ", "\nC++ CapturedTraceback:"]
+    const STARTS: [&str; 3] = [
+        "\nException raised from ",
+        "\nC++ CapturedTraceback:",
+        "\nframe #0: ",
+    ];
+    let end = STARTS
         .iter()
         .filter_map(|start| message.find(start))
         .min()

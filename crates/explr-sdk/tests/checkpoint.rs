@@ -231,10 +231,10 @@ fn a_checkpoint_of_another_model_or_optimiser_is_an_error() {
         let mut vs = nn::VarStore::new(ctx.device());
         let root = vs.root();
         for (name, shape) in [("a", 3), ("b", 3), ("c", 3)] {
-            root.zeros(name, &[shape]);
+            let _ = root.zeros(name, &[shape]);
         }
         for name in ["d", "e", "f"] {
-            (&root / "other").set_group(1).zeros(name, &[1]);
+            let _ = (&root / "other").set_group(1).zeros(name, &[1]);
         }
         let mut optimizer = Optimizer::new(nn::Adam::default(), &vs, 1e-3)?;
         ctx.checkpoints().resume(&mut vs, &mut optimizer)?;
@@ -250,7 +250,7 @@ fn the_newest_and_the_best_checkpoints_stay_on_the_disk() {
     let dir = tempfile::tempdir().unwrap();
     MockHost::default().run(&context(dir.path(), json!({})), |ctx| {
         let vs = nn::VarStore::new(ctx.device());
-        vs.root().zeros("w", &[2]);
+        let _ = vs.root().zeros("w", &[2]);
         let optimizer = Optimizer::new(nn::Adam::default(), &vs, 1e-3)?;
         let mut checkpoints = ctx
             .checkpoints()
@@ -287,7 +287,7 @@ fn a_model_saved_is_the_model_loaded() {
     model::load(&mut other, &path).unwrap();
     assert_eq!(loaded, weight);
     let mut wrong = nn::VarStore::new(explr_sdk::tch::Device::Cpu);
-    wrong.root().zeros("w", &[2, 2]);
+    let _ = wrong.root().zeros("w", &[2, 2]);
     let error = model::load(&mut wrong, &path).unwrap_err().to_string();
     assert!(
         error.contains("its `w` has the shape [3, 2], not [2, 2]"),
@@ -306,7 +306,7 @@ fn an_error_and_a_panic_of_libtorch_arrive_in_its_own_words() {
         Outcome::Ok(result) => panic!("{result:?}"),
     };
     let fallible = failure(MockHost::default().run(&run, |_| {
-        Tensor::zeros([2], kind::FLOAT_CPU).f_add(&Tensor::zeros([3], kind::FLOAT_CPU))?;
+        let _ = Tensor::zeros([2], kind::FLOAT_CPU).f_add(&Tensor::zeros([3], kind::FLOAT_CPU))?;
         unreachable!()
     }));
     let panicking = failure(MockHost::default().run(&run, |_| {
