@@ -82,7 +82,12 @@ impl Engine {
                 if matches!(self.settings.target, Target::Own(_)) {
                     self.client = None;
                 }
-                self.later(asked, reason)
+                let outcome = self.later(asked, reason);
+                if asked.is_some() {
+                    // It is there: it said when to come back.
+                    self.down_since = None;
+                }
+                outcome
             }
         }
     }

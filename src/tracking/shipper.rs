@@ -16,6 +16,8 @@ use tokio::sync::watch;
 /// Pause between two looks at a journal that grows: about one request a second
 /// however little is logged at a time.
 const TRICKLE: Duration = Duration::from_secs(1);
+/// Longest pause before a server is tried again at the end of a run.
+const IMPATIENT: Duration = Duration::from_secs(2);
 /// How often whoever waits for the end is told how it goes.
 const PROGRESS: Duration = Duration::from_millis(50);
 /// How long the end of a run waits for a server that doesn't answer.
@@ -220,15 +222,9 @@ impl Worker {
                     if finishing && hopeless {
                         return Ok(());
                     }
-                    pause(
-                        phase,
-                        if finishing {
-                            time.min(TRICKLE * 2)
-                        } else {
-                            time
-                        },
-                    )
-                    .await;
+                    let impatient = finishing && engine.down_for().is_some();
+                    let time = if impatient { time.min(IMPATIENT) } else { time };
+                    pause(phase, time).await;
                 }
                 Outcome::Broken(error) => return Err(error),
             }

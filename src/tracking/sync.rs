@@ -11,6 +11,9 @@ use std::time::Duration;
 /// How long a server may be out of reach before the rest is given up.
 const OUT_OF_REACH: Duration = Duration::from_secs(15);
 
+/// Longest pause before such a server is tried again: a person waits.
+const IMPATIENT: Duration = Duration::from_secs(3);
+
 /// Brings runs up to date at the server, one after the other.
 ///
 /// A run that another process ships is left to it, and its report says so. A
@@ -66,6 +69,12 @@ async fn sync_run(
                 if engine.down_for().is_some_and(|time| time > OUT_OF_REACH) {
                     return Err(TrackingError::Unreachable(reason));
                 }
+                let impatient = engine.down_for().is_some();
+                let pause = if impatient {
+                    pause.min(IMPATIENT)
+                } else {
+                    pause
+                };
                 tokio::time::sleep(pause).await;
             }
             Outcome::Broken(error) if engine.base().is_none() => return Err(error),

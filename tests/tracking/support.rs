@@ -116,6 +116,7 @@ pub(crate) struct TestRun {
 }
 
 impl TestRun {
+    #[allow(clippy::needless_pass_by_value)] // events are made on the spot
     pub(crate) fn log(&mut self, event: Event) {
         self.writer.append(&event).unwrap();
     }
