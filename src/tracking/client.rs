@@ -119,6 +119,8 @@ fn answer(status: StatusCode, code: Option<&str>, message: &str) -> String {
 
 impl Client {
     pub(super) fn new(base: &str, options: &Options) -> Result<Self, TrackingError> {
+        // An error means that the program has chosen its own already.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let mut builder = reqwest::Client::builder()
             .user_agent(concat!("explr/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(CONNECT)
