@@ -25,7 +25,7 @@ pub struct RunOutcome {
     pub failure: Option<Failure>,
     /// Who stopped it, if it was stopped.
     pub stopped: Option<StopReason>,
-    /// Wall time of the whole run in this process.
+    /// Wall time of the run in this process, without the building of a plugin.
     pub duration: Duration,
     /// What of it is in MLflow; none when it isn't tracked, or not yet.
     pub tracking: Option<tracking::Report>,

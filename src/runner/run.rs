@@ -60,7 +60,6 @@ async fn run_here(
     stop: &Stop,
     sink: &mut Sink<'_>,
 ) -> Result<RunOutcome, Error> {
-    let began = Instant::now();
     let plan = Plan::make(request)?;
     let store = Store::open(&plan.store)?;
     check_space(store.root())?;
@@ -71,6 +70,7 @@ async fn run_here(
     }
     let code = code?;
     super::reconcile(&store)?;
+    let began = Instant::now();
     let (manifest, diff) = plan.manifest(request);
     let earlier = resume::find(&store, &request.resume, &manifest)?;
     let run = Run::enter(&store, request, &plan, &manifest, diff, earlier)?;
