@@ -1,5 +1,6 @@
 //! A run that was interrupted ends with the same bits as one that was not.
 #![cfg(feature = "torch")]
+#![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 mod common;
 
@@ -7,7 +8,9 @@ use common::{MockHost, context};
 use explr_protocol::{Event, LogLevel, Outcome, RunContext};
 use explr_sdk::tch::nn::{self, ModuleT};
 use explr_sdk::tch::{Kind, Tensor, kind};
-use explr_sdk::{Algorithm, Direction, Optimizer, Result, TrainingContext, TrainingResult, model};
+use explr_sdk::{
+    Algorithm, Direction, Optimizer, Result, Resumed, TrainingContext, TrainingResult, model,
+};
 use serde_json::json;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -45,7 +48,7 @@ fn train(ctx: &TrainingContext, algorithm: Algorithm, stop_after: u64) -> Result
 
     let mut checkpoints = ctx.checkpoints().keep_best(Direction::Minimize);
     let resumed = checkpoints.resume(&mut vs, &mut optimizer)?;
-    let mut seen: Vec<u64> = resumed.as_ref().map_or(Ok(Vec::new()), |c| c.state())?;
+    let mut seen: Vec<u64> = resumed.as_ref().map_or(Ok(Vec::new()), Resumed::state)?;
     let mut step = resumed.as_ref().map_or(0, |c| c.step);
     let mut last = 0.0;
     for epoch in resumed.map_or(0, |c| c.epoch)..EPOCHS {

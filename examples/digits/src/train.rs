@@ -31,10 +31,10 @@ impl Default for Params {
         Self {
             epochs: 60,
             batch_size: 32,
-            lr: 1e-3,
+            lr: 2e-3,
             weight_decay: 1e-4,
-            hidden: vec![128, 64],
-            dropout: 0.2,
+            hidden: vec![512, 256],
+            dropout: 0.5,
         }
     }
 }

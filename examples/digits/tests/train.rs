@@ -143,7 +143,7 @@ fn the_perceptron_reads_at_least_97_of_100_digits() {
 
 #[test]
 fn the_convolutional_network_reads_at_least_97_of_100_digits() {
-    let params = json!({ "epochs": 12, "dropout": 0.25 });
+    let params = json!({ "epochs": 12, "lr": 1e-3, "dropout": 0.25 });
     reads_at_least_97_of_100(digits::train_cnn, params);
 }
 
