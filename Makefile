@@ -27,7 +27,7 @@ run: setup build ## Train the example: explr run configs/digits.yaml
 
 test: setup ## Run every test: protocol, explr, SDK, examples
 	cargo test $(LOCKED) -p explr-protocol
-	cargo test $(LOCKED) -p explr
+	cargo test $(LOCKED) --no-fail-fast -p explr
 	cargo test $(LOCKED) -p explr-sdk
 	@set -e; for crate in $(CRATES); do \
 		echo "cargo test --manifest-path $$crate/Cargo.toml"; \
