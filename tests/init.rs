@@ -1,5 +1,7 @@
 //! `explr init` writes a project that is right as it is.
 
+#![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
