@@ -1,5 +1,6 @@
-use super::runs::{StoreArgs, emit, printable};
+use super::runs::{StoreArgs, emit};
 use explr::Exit;
+use explr::report::text::printable;
 use explr::store::{RepairReport, RunDir};
 use std::fmt::Write;
 

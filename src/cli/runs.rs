@@ -9,9 +9,9 @@ mod text;
 mod view;
 
 pub(crate) use output::emit;
-pub(crate) use text::printable;
 
 use explr::Exit;
+use explr::report::text::printable;
 use explr::store::{Store, StoreError};
 use std::path::{Path, PathBuf};
 

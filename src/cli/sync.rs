@@ -1,9 +1,10 @@
 //! `explr sync`: what MLflow has not got yet.
 
-use super::runs::{StoreArgs, emit, printable};
+use super::runs::{StoreArgs, emit};
 use anyhow::Context;
 use explr::Exit;
 use explr::config::Mlflow;
+use explr::report::text::printable;
 use explr::store::{RunDir, Store};
 use explr::tracking::{Report, ServerStatus, Settings, Status, TrackingError};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};

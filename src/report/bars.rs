@@ -1,4 +1,4 @@
-use super::plain::{Tracking, headline, hidden, log_line, place, stopping};
+use super::plain::{Tracking, headline, hidden, log_line, place, retrying, stopping};
 use super::{Reporter, RunEvent, summary, text};
 use crate::runner::RunOutcome;
 use explr_protocol::control::Progress;
@@ -92,11 +92,7 @@ impl Reporter for Bars {
                 failure,
                 attempt,
                 of,
-            } => self.say(format!(
-                "! failed ({}): {}; attempt {attempt} of {of}",
-                failure.class,
-                text::printable(&failure.message)
-            )),
+            } => self.say(retrying(failure, *attempt, *of)),
             RunEvent::Tracking(status) => {
                 for line in self.tracking.news(status) {
                     self.say(line);

@@ -9,7 +9,7 @@ mod event;
 mod json;
 mod plain;
 mod summary;
-mod text;
+pub mod text;
 
 pub use bars::Bars;
 pub use event::{RunEvent, RunPlan};

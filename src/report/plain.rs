@@ -1,7 +1,7 @@
 use super::{Reporter, RunEvent, RunPlan, summary, text};
 use crate::tracking::{ServerStatus, Status};
-use explr_protocol::LogLevel;
 use explr_protocol::control::Progress;
+use explr_protocol::{Failure, LogLevel};
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::time::{Duration, Instant};
@@ -139,11 +139,7 @@ impl<W: Write + Send> Reporter for Plain<W> {
                 failure,
                 attempt,
                 of,
-            } => self.say(format!(
-                "! failed ({}): {}; attempt {attempt} of {of}",
-                failure.class,
-                text::printable(&failure.message)
-            )),
+            } => self.say(retrying(failure, *attempt, *of)),
             RunEvent::Tracking(status) => {
                 for line in self.tracking.news(status) {
                     if line.starts_with('!') {
@@ -217,5 +213,13 @@ pub(super) fn stopping(reason: &str, grace: Duration) -> String {
     format!(
         "■ {reason}: the worker has {} to stop (Ctrl-C again: at once)",
         text::duration(grace)
+    )
+}
+
+pub(super) fn retrying(failure: &Failure, attempt: u32, of: u32) -> String {
+    format!(
+        "! failed ({}): {}; attempt {attempt} of {of}",
+        failure.class,
+        text::printable(&failure.message)
     )
 }

@@ -8,44 +8,44 @@ const SYSTEM: &str = "system/";
 
 /// A number with four significant digits, without an exponent where that is
 /// easy to read.
-pub(crate) fn number(value: f64) -> String {
+pub fn number(value: f64) -> String {
     let size = value.abs();
     if value == 0.0 || !value.is_finite() {
-        format!("{value}")
-    } else if !(1e-4..1e6).contains(&size) {
-        format!("{value:.3e}")
+        return format!("{value}");
+    }
+    if !(1e-4..1e6).contains(&size) {
+        return format!("{value:.3e}");
+    }
+    let before: usize = [10.0, 100.0, 1000.0]
+        .iter()
+        .filter(|limit| size >= **limit)
+        .count();
+    let after: usize = [1.0, 0.1, 0.01, 0.001]
+        .iter()
+        .filter(|limit| size < **limit)
+        .count();
+    let text = format!("{value:.*}", 3 - before + after);
+    if text.contains('.') {
+        text.trim_end_matches('0').trim_end_matches('.').to_owned()
     } else {
-        let mut decimals = 3;
-        let mut bound = 10.0;
-        while size >= bound && decimals > 0 {
-            (bound, decimals) = (bound * 10.0, decimals - 1);
-        }
-        bound = 1.0;
-        while size < bound {
-            (bound, decimals) = (bound / 10.0, decimals + 1);
-        }
-        let text = format!("{value:.decimals$}");
-        if text.contains('.') {
-            text.trim_end_matches('0').trim_end_matches('.').to_owned()
-        } else {
-            text
-        }
+        text
     }
 }
 
-/// A duration as in `1h 02m`, `3m 07s`, `4.2s` or `12ms`.
-pub(crate) fn duration(duration: Duration) -> String {
+/// A duration as in `2d 03h`, `1h 02m`, `3m 07s`, `4.2s` or `12ms`.
+pub fn duration(duration: Duration) -> String {
     let seconds = duration.as_secs();
     match seconds {
         0 if duration.as_millis() < 1000 => format!("{}ms", duration.as_millis()),
         0..60 => format!("{:.1}s", duration.as_secs_f64()),
         60..3600 => format!("{}m {:02}s", seconds / 60, seconds % 60),
-        _ => format!("{}h {:02}m", seconds / 3600, seconds / 60 % 60),
+        3600..86_400 => format!("{}h {:02}m", seconds / 3600, seconds / 60 % 60),
+        _ => format!("{}d {:02}h", seconds / 86_400, seconds / 3600 % 24),
     }
 }
 
 /// Metrics on one line, the system's own left out.
-pub(crate) fn metrics(metrics: &BTreeMap<String, f64>) -> String {
+pub fn metrics(metrics: &BTreeMap<String, f64>) -> String {
     metrics
         .iter()
         .filter(|(key, _)| !key.starts_with(SYSTEM))
@@ -55,7 +55,7 @@ pub(crate) fn metrics(metrics: &BTreeMap<String, f64>) -> String {
 }
 
 /// A large count with thousands apart.
-pub(crate) fn count(count: u64) -> String {
+pub fn count(count: u64) -> String {
     let digits = count.to_string();
     let mut text = String::new();
     for (index, digit) in digits.chars().enumerate() {
@@ -69,7 +69,7 @@ pub(crate) fn count(count: u64) -> String {
 
 /// What a terminal must not be sent: the control characters of a text become
 /// visible.
-pub(crate) fn printable(text: &str) -> String {
+pub fn printable(text: &str) -> String {
     text.chars()
         .map(|c| match c {
             '\t' | '\n' => c,
@@ -89,6 +89,8 @@ mod tests {
         for (value, text) in [
             (0.0, "0"),
             (0.123_456, "0.1235"),
+            (0.000_123_44, "0.0001234"),
+            (999_999.0, "999999"),
             (12.0, "12"),
             (0.97, "0.97"),
             (1234.567, "1235"),
@@ -108,6 +110,7 @@ mod tests {
             (4200, "4.2s"),
             (187_000, "3m 07s"),
             (3_725_000, "1h 02m"),
+            (200_000_000, "2d 07h"),
         ] {
             assert_eq!(duration(Duration::from_millis(millis)), text);
         }

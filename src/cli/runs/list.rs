@@ -6,6 +6,7 @@ use explr::Exit;
 use explr::store::{RunDir, StoreError};
 use jiff::tz::TimeZone;
 use std::cmp::Ordering;
+use std::time::Duration;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -172,6 +173,7 @@ fn metric(view: &View, by_metric: Option<&str>) -> (String, String) {
 
 /// Blank for a run that never began, or whose journal can't be read.
 fn duration(view: &View) -> String {
-    view.started_ms
-        .map_or_else(String::new, |_| text::duration(view.duration_ms))
+    view.started_ms.map_or_else(String::new, |_| {
+        text::duration(Duration::from_millis(view.duration_ms))
+    })
 }

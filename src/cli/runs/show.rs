@@ -7,6 +7,7 @@ use serde::Serialize;
 use serde_json::Value;
 use std::fmt::Write;
 use std::path::Path;
+use std::time::Duration;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -139,7 +140,10 @@ impl Page<'_> {
         if let Some(ended) = view.ended_ms {
             lines.push(("ended", text::moment(ended)));
         }
-        lines.push(("duration", text::duration(view.duration_ms)));
+        lines.push((
+            "duration",
+            text::duration(Duration::from_millis(view.duration_ms)),
+        ));
         if view.attempt > 1 {
             lines.push(("attempt", view.attempt.to_string()));
         }

@@ -1,46 +1,11 @@
-//! Numbers and times as people read them.
+//! Moments and values as people read them.
+
+pub(super) use explr::report::text::{duration, number, printable};
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde_json::Value;
 use std::time::Duration;
-
-/// A number with four significant digits.
-pub(super) fn number(value: f64) -> String {
-    let size = value.abs();
-    if value == 0.0 || !value.is_finite() {
-        return format!("{value}");
-    }
-    if !(1e-4..1e6).contains(&size) {
-        return format!("{value:.3e}");
-    }
-    let before: usize = [10.0, 100.0, 1000.0]
-        .iter()
-        .filter(|limit| size >= **limit)
-        .count();
-    let after: usize = [1.0, 0.1, 0.01, 0.001]
-        .iter()
-        .filter(|limit| size < **limit)
-        .count();
-    let text = format!("{value:.*}", 3 - before + after);
-    if text.contains('.') {
-        text.trim_end_matches('0').trim_end_matches('.').to_owned()
-    } else {
-        text
-    }
-}
-
-/// A duration as in `2d 03h`, `1h 02m`, `3m 07s`, `4.2s` or `12ms`.
-pub(super) fn duration(millis: u64) -> String {
-    let seconds = millis / 1000;
-    match seconds {
-        0 => format!("{millis}ms"),
-        1..60 => format!("{:.1}s", Duration::from_millis(millis).as_secs_f64()),
-        60..3600 => format!("{}m {:02}s", seconds / 60, seconds % 60),
-        3600..86_400 => format!("{}h {:02}m", seconds / 3600, seconds / 60 % 60),
-        _ => format!("{}d {:02}h", seconds / 86_400, seconds / 3600 % 24),
-    }
-}
 
 /// A moment, in local time, to the second.
 pub(super) fn moment(millis: u64) -> String {
@@ -93,19 +58,6 @@ pub(super) fn one_line(text: &str) -> String {
     printable(text).replace('\n', "⏎").replace('\t', " ")
 }
 
-/// What a terminal must not be sent: control characters become visible.
-pub(crate) fn printable(text: &str) -> String {
-    text.chars()
-        .map(|c| {
-            if c.is_control() && c != '\n' && c != '\t' {
-                char::REPLACEMENT_CHARACTER
-            } else {
-                c
-            }
-        })
-        .collect()
-}
-
 /// A duration as typed: `90s`, `30m`, `12h`, `7d`, `2w`.
 pub(super) fn parse_duration(text: &str) -> Result<Duration, String> {
     let wrong = || format!("`{text}` is not a duration: write 90s, 30m, 12h, 7d or 2w");
@@ -128,37 +80,6 @@ pub(super) fn parse_duration(text: &str) -> Result<Duration, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn numbers_keep_four_digits() {
-        for (value, text) in [
-            (0.0, "0"),
-            (0.123_456, "0.1235"),
-            (0.000_123_44, "0.0001234"),
-            (12.0, "12"),
-            (0.97, "0.97"),
-            (-1234.567, "-1235"),
-            (999_999.0, "999999"),
-            (0.000_01, "1.000e-5"),
-            (f64::NAN, "NaN"),
-            (f64::NEG_INFINITY, "-inf"),
-        ] {
-            assert_eq!(number(value), text);
-        }
-    }
-
-    #[test]
-    fn durations_have_two_units_at_most() {
-        for (millis, text) in [
-            (12, "12ms"),
-            (4200, "4.2s"),
-            (187_000, "3m 07s"),
-            (3_725_000, "1h 02m"),
-            (200_000_000, "2d 07h"),
-        ] {
-            assert_eq!(duration(millis), text);
-        }
-    }
 
     #[test]
     fn a_start_says_how_long_ago_while_that_is_news() {
