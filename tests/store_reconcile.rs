@@ -5,7 +5,7 @@
 mod store_support;
 
 use explr::store::journal::Writer;
-use explr::store::{Manifest, RunId, Store, StoreError};
+use explr::store::{Manifest, Store, StoreError};
 use explr_protocol::{Event, RunState, TrainingResult};
 use std::os::unix::fs::PermissionsExt;
 use store_support::{abandoned, completed, failed, id, manifest, metric, result, run, state};
@@ -89,14 +89,14 @@ fn a_damaged_run_does_not_keep_the_others_from_their_end() {
 }
 
 #[test]
-fn a_run_that_was_just_made_is_not_taken_for_abandoned() {
+fn a_run_without_a_record_is_abandoned_unless_it_is_locked() {
     let (_dir, store) = store();
-    let fresh = manifest(&RunId::new(), "digits");
-    store.create_run(&fresh).unwrap();
+    let held = manifest(&id(1), "digits");
+    let (_run, _lock) = store.create_locked_run(&held).unwrap();
     assert_eq!(store.reconcile().unwrap(), []);
-    let old = manifest(&id(1), "digits");
-    store.create_run(&old).unwrap();
-    assert_eq!(store.reconcile().unwrap(), [id(1)]);
+    let left = manifest(&id(2), "digits");
+    store.create_run(&left).unwrap();
+    assert_eq!(store.reconcile().unwrap(), [id(2)]);
 }
 
 #[test]

@@ -168,30 +168,18 @@ impl<'a> Run<'a> {
         earlier: Option<RunDir>,
     ) -> Result<Self, Error> {
         let config = &request.loaded.config;
-        let (dir, lock, attempt) = if let Some(dir) = earlier {
+        let (dir, lock) = if let Some(dir) = earlier {
             let lock = dir.lock()?;
-            let attempt = dir.summary()?.attempt + 1;
-            (dir, lock, attempt)
+            (dir, lock)
         } else {
             let (dir, lock) = store.create_locked_run(manifest)?;
             if let Some(diff) = diff {
                 let path = dir.path().join("git.diff");
                 std::fs::write(&path, diff).map_err(|source| RunError::Log { path, source })?;
             }
-            let mut journal = Writer::open(&dir.journal_path())?;
-            journal.append(&state(RunState::Created, 1, None))?;
-            for (key, value) in flatten(&manifest.hyperparameters) {
-                journal.append(&Event::Param { key, value })?;
-            }
-            for (key, value) in &manifest.tags {
-                journal.append(&Event::Tag {
-                    key: key.clone(),
-                    value: value.clone(),
-                })?;
-            }
-            journal.sync()?;
-            (dir, lock, 1)
+            (dir, lock)
         };
+        let attempt = introduce(&dir, manifest)?;
         let checkpoints = match &config.checkpoint_dir {
             None => dir.checkpoint_dir(),
             Some(folder) => {
@@ -403,6 +391,32 @@ impl<'a> Run<'a> {
     fn abandon(&self) {
         let _ = self.note(RunState::Interrupted, None);
     }
+}
+
+/// Writes what a journal begins with, as far as it isn't there: an earlier
+/// explr may have been killed in the middle of it. Returns the number of the
+/// attempt to come.
+fn introduce(dir: &RunDir, manifest: &Manifest) -> Result<u32, Error> {
+    let known = dir.summary()?;
+    let mut journal = Writer::open(&dir.journal_path())?;
+    if known.records == 0 {
+        journal.append(&state(RunState::Created, 1, None))?;
+    }
+    for (key, value) in flatten(&manifest.hyperparameters) {
+        if !known.params.contains_key(&key) {
+            journal.append(&Event::Param { key, value })?;
+        }
+    }
+    for (key, value) in &manifest.tags {
+        if !known.tags.contains_key(key) {
+            journal.append(&Event::Tag {
+                key: key.clone(),
+                value: value.clone(),
+            })?;
+        }
+    }
+    journal.sync()?;
+    Ok(known.attempt + 1)
 }
 
 fn state(state: RunState, attempt: u32, failure: Option<Failure>) -> Event {

@@ -76,8 +76,8 @@ impl Store {
 
     /// Makes the folder of a run. It appears at once and complete.
     ///
-    /// A run that nobody has locked counts as abandoned after a few seconds:
-    /// lock it soon, or use [`create_locked_run`](Self::create_locked_run).
+    /// A run that nobody has locked counts as abandoned: where others may look
+    /// at the store, use [`create_locked_run`](Self::create_locked_run).
     pub fn create_run(&self, manifest: &Manifest) -> Result<RunDir> {
         self.create_locked_run(manifest).map(|(run, _)| run)
     }

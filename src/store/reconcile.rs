@@ -2,16 +2,13 @@
 
 use super::folder::UNFINISHED;
 use super::journal::{self, Writer};
-use super::{Result, RunDir, RunId, RunLock, Store, StoreError, now_ms, remove};
+use super::{Result, RunDir, RunId, RunLock, Store, StoreError, remove};
 use explr_protocol::{Event, Failure, FailureClass, Record, RunState};
 use std::time::{Duration, Instant};
 
 /// A worker outlives its orchestrator by up to a second, and writes until
 /// then. All runs together wait no longer than this for theirs.
 const PATIENCE: Duration = Duration::from_millis(1500);
-
-/// A run without any record may be about to be locked by its creator.
-const YOUNG_MS: u64 = 10_000;
 
 /// What the journal says of a run whose orchestrator vanished.
 const VANISHED: &str = "explr itself ended without a word (killed, or the machine went down)";
@@ -57,9 +54,6 @@ fn reconcile(run: &RunDir, deadline: Instant) -> Result<bool> {
     let journal = run.journal_path();
     let last = journal::last_record(&journal)?;
     if last.as_ref().is_some_and(is_end) || run.is_locked()? {
-        return Ok(false);
-    }
-    if last.is_none() && now_ms().abs_diff(run.id().created_ms()) < YOUNG_MS {
         return Ok(false);
     }
     let Some(_lock) = RunLock::try_take(&run.lock_path())? else {
