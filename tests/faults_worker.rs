@@ -148,18 +148,21 @@ fn a_failed_attempt_is_repeated_if_the_config_says_so() {
     let states: Vec<_> = events(&run)
         .into_iter()
         .filter_map(|event| match event {
-            Event::State { state, attempt, .. } => Some((state, attempt)),
+            Event::State {
+                state,
+                attempt,
+                failure,
+            } => Some((state, attempt, failure.map(|failure| failure.class))),
             _ => None,
         })
         .collect();
     assert_eq!(
         states,
         [
-            (RunState::Created, 1),
-            (RunState::Running, 1),
-            (RunState::Failed, 1),
-            (RunState::Running, 2),
-            (RunState::Completed, 2),
+            (RunState::Created, 1, None),
+            (RunState::Running, 1, None),
+            (RunState::Running, 2, Some(FailureClass::Abort)),
+            (RunState::Completed, 2, None),
         ]
     );
 }

@@ -231,8 +231,11 @@ impl<'a> Run<'a> {
     ) -> Result<RunOutcome, Error> {
         let worker = &request.loaded.config.worker;
         let last = self.attempt + worker.retries;
+        let mut before = None;
         loop {
-            self.note(RunState::Running, None)?;
+            // One record ends an attempt and begins the next: whenever explr
+            // is killed, the run either goes on or has ended.
+            self.note(RunState::Running, before.take())?;
             let ended = self.attempt(code.clone(), stop, shipper, sink).await;
             let ended = match ended {
                 Ok(ended) => ended,
@@ -247,9 +250,9 @@ impl<'a> Run<'a> {
                 .filter(|failure| worker.retry_on.contains(&failure.class))
                 .filter(|_| state == RunState::Failed && self.attempt < last)
                 .filter(|_| stop.level() == StopLevel::None);
-            self.note(state, failure.clone())?;
             if let Some(failure) = again {
                 self.attempt += 1;
+                before = Some(failure.clone());
                 sink(RunEvent::Retrying {
                     failure: failure.clone(),
                     attempt: self.attempt,
@@ -257,6 +260,7 @@ impl<'a> Run<'a> {
                 });
                 continue;
             }
+            self.note(state, failure.clone())?;
             return Ok(RunOutcome {
                 run_id: self.dir.id().clone(),
                 folder: self.dir.path().to_owned(),

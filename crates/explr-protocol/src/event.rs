@@ -31,7 +31,8 @@ pub enum Event {
         /// Which attempt this is about, from 1.
         attempt: u32,
         /// Why, for [`RunState::Failed`] and sometimes
-        /// [`RunState::Interrupted`].
+        /// [`RunState::Interrupted`]; why the attempt before it failed, for
+        /// [`RunState::Running`].
         #[serde(default, skip_serializing_if = "Option::is_none")]
         failure: Option<Failure>,
     },
