@@ -93,8 +93,9 @@ fn command(program: &Path, arguments: &[&str]) -> Duration {
     took
 }
 
-/// The time from the start of `explr run` to the first metric in the run's
-/// journal, which is when the first training step is over.
+/// The time from the start of `explr run`, with cargo's look at the plugin, to
+/// the first metric in the run's journal. The first training step is over then,
+/// and where metrics are logged once an epoch, the first epoch.
 fn first_step(config: &Path, settings: &[&str]) -> Duration {
     let folder = tempfile::tempdir().unwrap();
     let store = folder.path().join(".explr");
