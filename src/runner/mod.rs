@@ -4,7 +4,7 @@
 //! A [`Request`] becomes a `Plan` (what runs, on what, from which code), the
 //! plan a run in the store, and the run one or more attempts, each a worker
 //! process under supervision. What happens goes out as
-//! [`RunEvent`](crate::report::RunEvent)s; what it means comes back as a
+//! [`RunEvent`]s; what it means comes back as a
 //! [`RunOutcome`]. Decisions are pure functions ([`limits`], [`classify`]);
 //! effects are at the edges ([`spawn`], [`output`]).
 //!

@@ -180,7 +180,7 @@ mod tests {
         })
     }
 
-    fn pair(key: impl ToString, value: &str) -> Pair {
+    fn pair(key: &impl ToString, value: &str) -> Pair {
         Pair {
             key: key.to_string(),
             value: value.into(),
@@ -195,14 +195,14 @@ mod tests {
     fn a_request_is_never_fuller_than_mlflow_allows() {
         let mut batch = Batch::default();
         for n in 0..100 {
-            batch.push(Item::Param(pair(n, "x"))).unwrap();
+            batch.push(Item::Param(pair(&n, "x"))).unwrap();
         }
-        assert!(batch.push(Item::Param(pair("one more", "x"))).is_err());
+        assert!(batch.push(Item::Param(pair(&"one more", "x"))).is_err());
         for _ in 0..900 {
             batch.push(metric(0.5)).unwrap();
         }
         assert_eq!(batch.push(metric(0.5)), Err(metric(0.5)));
-        assert!(batch.push(Item::Tag(pair("t", "x"))).is_err());
+        assert!(batch.push(Item::Tag(pair(&"t", "x"))).is_err());
     }
 
     #[test]
@@ -223,11 +223,11 @@ mod tests {
     #[test]
     fn a_key_is_once_in_a_request() {
         let mut batch = Batch::default();
-        batch.push(Item::Param(pair("lr", "1"))).unwrap();
-        batch.push(Item::Param(pair("lr", "1"))).unwrap();
-        assert!(batch.push(Item::Param(pair("lr", "2"))).is_err());
-        batch.push(Item::Tag(pair("t", "old"))).unwrap();
-        batch.push(Item::Tag(pair("t", "new"))).unwrap();
+        batch.push(Item::Param(pair(&"lr", "1"))).unwrap();
+        batch.push(Item::Param(pair(&"lr", "1"))).unwrap();
+        assert!(batch.push(Item::Param(pair(&"lr", "2"))).is_err());
+        batch.push(Item::Tag(pair(&"t", "old"))).unwrap();
+        batch.push(Item::Tag(pair(&"t", "new"))).unwrap();
         assert_eq!(body(&batch)["params"], json!([{"key": "lr", "value": "1"}]));
         assert_eq!(body(&batch)["tags"], json!([{"key": "t", "value": "new"}]));
     }
@@ -255,8 +255,8 @@ mod tests {
             for (n, kind) in kinds.iter().enumerate() {
                 batch.push(match kind {
                     0 => metric(n as f64),
-                    1 => Item::Param(pair(n, "x")),
-                    _ => Item::Tag(pair(n, "x")),
+                    1 => Item::Param(pair(&n, "x")),
+                    _ => Item::Tag(pair(&n, "x")),
                 }).unwrap();
             }
             match batch.clone().split() {

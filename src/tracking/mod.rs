@@ -2,7 +2,7 @@
 //!
 //! Journals flow in, calls of MLflow's REST API flow out; nothing waits for
 //! them but the end of a run. A [`Shipper`] follows the journal of the run
-//! that goes on, [`sync`] brings what was left. Both cut the journal into
+//! that goes on, [`sync()`] brings what was left. Both cut the journal into
 //! units of one request each, send one at a time, and note after each answer
 //! how far they are (`mlflow.json`), so that they can be killed at any moment.
 //! A repeated request changes nothing at the server.
