@@ -79,14 +79,18 @@ fn the_train_function_of_the_command_line_wins() {
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
 }
 
-/// A crate whose library needs a libtorch function, without the SDK's build.
+/// A library that needs a function of libtorch.
 fn needs_libtorch(folder: &Path) -> std::path::PathBuf {
-    let source = folder.join("torch.c");
-    std::fs::write(
-        &source,
+    needs_libtorch_with(
+        folder,
         "extern void at_nothing(void); void *p = at_nothing;",
     )
-    .unwrap();
+}
+
+/// Compiles `code` against a libtorch of one function.
+fn needs_libtorch_with(folder: &Path, code: &str) -> std::path::PathBuf {
+    let source = folder.join("torch.c");
+    std::fs::write(&source, code).unwrap();
     let stub = folder.join("libtorch_cpu.so");
     let stub_source = folder.join("stub.c");
     std::fs::write(&stub_source, "void at_nothing(void) {}").unwrap();
@@ -180,4 +184,57 @@ fn a_crate_without_a_shared_library_is_told_what_to_add() {
     std::fs::write(folder.path().join("src/lib.rs"), "").unwrap();
     let project = Project::with_plugin(folder.path(), "train_model", "");
     refused(&project.run(&[]), &["crate-type = [\"cdylib\"]"]);
+}
+
+#[test]
+fn a_plugin_of_another_libtorch_is_refused_before_any_call() {
+    let folder = tempfile::tempdir().unwrap();
+    let library = needs_libtorch_with(
+        folder.path(),
+        "#include <stddef.h>
+         #include <stdint.h>
+         #include <stdlib.h>
+         extern void at_nothing(void);
+         static void call(const void *host, const void *data, size_t length) {
+             at_nothing();
+             abort();
+         }
+         static const struct { const char *name; void *call; } functions[] =
+             {{\"train_model\", (void *)call}};
+         static const struct {
+             uint32_t abi; const char *sdk; const char *torch; size_t count; const void *functions;
+         } table = {1, \"0.1.0\", \"2.10.0\", 1, functions};
+         const void *explr_plugin(void) { return &table; }",
+    );
+    let torch = folder.path().join("torch");
+    std::fs::create_dir_all(torch.join("lib")).unwrap();
+    std::fs::create_dir_all(torch.join("include/torch/headeronly")).unwrap();
+    for name in ["libc10.so", "libtorch_cpu.so"] {
+        std::fs::copy(
+            folder.path().join("libtorch_cpu.so"),
+            torch.join("lib").join(name),
+        )
+        .unwrap();
+    }
+    std::fs::write(
+        torch.join("include/torch/headeronly/version.h"),
+        "#define TORCH_VERSION_MAJOR 2\n#define TORCH_VERSION_MINOR 11\n\
+         #define TORCH_VERSION_PATCH 0\n",
+    )
+    .unwrap();
+    let project = Project::with_plugin(&library, "train_model", "");
+    let output = project
+        .explr()
+        .args(["run", "config.yaml"])
+        .env("LIBTORCH", &torch)
+        .output()
+        .unwrap();
+    refused(
+        &output,
+        &[
+            "built against libtorch 2.10.0",
+            "is 2.11.0",
+            "cargo build --release",
+        ],
+    );
 }
