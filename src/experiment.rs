@@ -165,7 +165,9 @@ impl Experiment {
             function: self.function.as_ref().map(|slot| Arc::clone(&slot.0)),
             in_process: self.in_process,
             resume: self.resume.clone(),
-            command: std::env::args().collect(),
+            command: std::env::args_os()
+                .map(|word| word.to_string_lossy().into_owned())
+                .collect(),
         })
     }
 }

@@ -62,7 +62,7 @@ pub(super) async fn supervise(
 ) -> Result<Ended, RunError> {
     let spawned = Instant::now();
     let oom_kills = oom_kills();
-    let output = Output::open(log, spawned).map_err(|source| RunError::Log {
+    let output = Output::open(log, spawned).map_err(|source| RunError::NotWritable {
         path: log.to_owned(),
         source,
     })?;

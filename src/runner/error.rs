@@ -108,10 +108,10 @@ pub enum RunError {
         /// The run.
         run: String,
     },
-    /// The worker's log can't be written.
-    #[error("the log {} can't be written: {source}", path.display())]
-    Log {
-        /// The log file.
+    /// A file or folder of the run can't be written.
+    #[error("{} can't be written: {source}", path.display())]
+    NotWritable {
+        /// The file or folder.
         path: PathBuf,
         /// The system's error.
         source: io::Error,
@@ -160,7 +160,7 @@ impl RunError {
                 Exit::Plugin
             }
             Self::NoDevice { .. } | Self::Resources { .. } => Exit::Resources,
-            Self::NoSpace { .. } | Self::Log { .. } => Exit::Store,
+            Self::NoSpace { .. } | Self::NotWritable { .. } => Exit::Store,
             Self::Stopped(reason) => reason.exit(),
             Self::TrackingRequired { .. } => Exit::Tracking,
             Self::NotServed | Self::Spawn { .. } | Self::Wait(_) | Self::EventLoop(_) => Exit::Bug,

@@ -35,7 +35,6 @@ pub(super) async fn supervise(
         let outcome = crate::worker::execute(&assignment, &[&*function], &working);
         working.send(FromWorker::Finished { outcome });
     });
-    drop(host.clone());
     let mut evidence = Evidence {
         exited: Exited::Code(0),
         outcome: None,

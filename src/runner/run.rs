@@ -175,7 +175,8 @@ impl<'a> Run<'a> {
             let (dir, lock) = store.create_locked_run(manifest)?;
             if let Some(diff) = diff {
                 let path = dir.path().join("git.diff");
-                std::fs::write(&path, diff).map_err(|source| RunError::Log { path, source })?;
+                std::fs::write(&path, diff)
+                    .map_err(|source| RunError::NotWritable { path, source })?;
             }
             (dir, lock)
         };
@@ -184,7 +185,7 @@ impl<'a> Run<'a> {
             None => dir.checkpoint_dir(),
             Some(folder) => {
                 let folder = request.loaded.resolve(folder).join(dir.id().as_str());
-                std::fs::create_dir_all(&folder).map_err(|source| RunError::Log {
+                std::fs::create_dir_all(&folder).map_err(|source| RunError::NotWritable {
                     path: folder.clone(),
                     source,
                 })?;
