@@ -44,6 +44,7 @@ soak: setup ## Kill worker, explr and MLflow at random, ROUNDS=100 times, and co
 bench: setup build ## Measure start-up beside `import torch`, and what a metric costs
 	cargo bench $(LOCKED) -p explr --bench startup
 	cargo bench $(LOCKED) -p explr --bench log_metric
+	cargo bench $(LOCKED) -p explr --bench shipper
 
 docs: ## Build the book into target/book (needs mdbook)
 	@command -v mdbook >/dev/null || { echo "docs: needs mdbook; install it with: cargo install --locked mdbook" >&2; exit 1; }
