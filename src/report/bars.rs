@@ -1,6 +1,5 @@
 use super::plain::{Tracking, headline, hidden, log_line, place, retrying, stopping};
 use super::{Reporter, RunEvent, summary, text};
-use crate::runner::RunOutcome;
 use explr_protocol::control::Progress;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::collections::BTreeMap;
@@ -13,7 +12,7 @@ pub struct Bars {
     bar: ProgressBar,
     tracking: Tracking,
     metrics: BTreeMap<String, f64>,
-    ended: Option<Box<RunOutcome>>,
+    ended: bool,
 }
 
 impl Bars {
@@ -26,7 +25,7 @@ impl Bars {
             bar,
             tracking: Tracking::default(),
             metrics: BTreeMap::new(),
-            ended: None,
+            ended: false,
         }
     }
 
@@ -97,15 +96,15 @@ impl Reporter for Bars {
                 for line in self.tracking.news(status) {
                     self.say(line);
                 }
-                if self.ended.is_some() {
+                if self.ended {
                     self.bar.set_length(status.total);
                     self.bar.set_position(status.shipped);
                     self.bar.set_message("to MLflow");
                 }
             }
-            RunEvent::Ended(outcome) => {
+            RunEvent::Ended(_) => {
                 self.bar.set_style(bar());
-                self.ended = Some(outcome.clone());
+                self.ended = true;
             }
             RunEvent::Closed(outcome) => {
                 self.bar.finish_and_clear();

@@ -28,6 +28,21 @@ pub(crate) struct Evidence {
     pub(crate) log_tail: Vec<String>,
 }
 
+impl Evidence {
+    /// A process that ended so, and nothing else seen of it.
+    pub(crate) fn of(exited: Exited) -> Self {
+        Self {
+            exited,
+            outcome: None,
+            limit: None,
+            oom_kill: false,
+            killed_by_us: false,
+            journal_failure: None,
+            log_tail: Vec::new(),
+        }
+    }
+}
+
 /// The result, or why there is none.
 pub(crate) fn classify(evidence: &Evidence) -> Result<TrainingResult, Failure> {
     if let Some(limit) = evidence.limit {
@@ -147,18 +162,6 @@ mod tests {
     use std::collections::BTreeMap;
     use std::time::Duration;
 
-    fn evidence(exited: Exited) -> Evidence {
-        Evidence {
-            exited,
-            outcome: None,
-            limit: None,
-            oom_kill: false,
-            killed_by_us: false,
-            journal_failure: None,
-            log_tail: Vec::new(),
-        }
-    }
-
     fn result(value: f64) -> TrainingResult {
         TrainingResult {
             primary_metric: value,
@@ -177,7 +180,7 @@ mod tests {
 
     #[test]
     fn a_crash_after_the_result_is_no_failure() {
-        let mut seen = evidence(Exited::Signal(11));
+        let mut seen = Evidence::of(Exited::Signal(11));
         seen.outcome = Some(Outcome::Ok(result(0.5)));
         assert_eq!(classify(&seen), Ok(result(0.5)));
     }
@@ -185,7 +188,7 @@ mod tests {
     #[test]
     fn an_objective_that_is_not_finite_is_a_failure() {
         for value in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
-            let mut seen = evidence(Exited::Code(0));
+            let mut seen = Evidence::of(Exited::Code(0));
             seen.outcome = Some(Outcome::Ok(result(value)));
             assert_eq!(class(&seen), FailureClass::Nan);
         }
@@ -193,11 +196,17 @@ mod tests {
 
     #[test]
     fn each_way_to_die_has_its_class() {
-        assert_eq!(class(&evidence(Exited::Code(3))), FailureClass::Exit);
-        assert_eq!(class(&evidence(Exited::Signal(11))), FailureClass::Signal);
-        assert_eq!(class(&evidence(Exited::Signal(6))), FailureClass::Abort);
-        assert_eq!(class(&evidence(Exited::Signal(9))), FailureClass::Signal);
-        let mut oom = evidence(Exited::Signal(9));
+        assert_eq!(class(&Evidence::of(Exited::Code(3))), FailureClass::Exit);
+        assert_eq!(
+            class(&Evidence::of(Exited::Signal(11))),
+            FailureClass::Signal
+        );
+        assert_eq!(class(&Evidence::of(Exited::Signal(6))), FailureClass::Abort);
+        assert_eq!(
+            class(&Evidence::of(Exited::Signal(9))),
+            FailureClass::Signal
+        );
+        let mut oom = Evidence::of(Exited::Signal(9));
         oom.oom_kill = true;
         assert_eq!(class(&oom), FailureClass::Oom);
         oom.killed_by_us = true;
@@ -206,7 +215,7 @@ mod tests {
 
     #[test]
     fn a_limit_outweighs_whatever_came_after_it() {
-        let mut seen = evidence(Exited::Signal(9));
+        let mut seen = Evidence::of(Exited::Signal(9));
         seen.killed_by_us = true;
         seen.limit = Some(Limit::Wall(Duration::from_secs(2)));
         let failure = classify(&seen).unwrap_err();
@@ -219,7 +228,7 @@ mod tests {
 
     #[test]
     fn an_uncaught_exception_is_quoted() {
-        let mut seen = evidence(Exited::Signal(6));
+        let mut seen = Evidence::of(Exited::Signal(6));
         seen.log_tail = [
             "step 3",
             "terminate called after throwing an instance of 'c10::Error'",
@@ -238,7 +247,7 @@ mod tests {
 
     #[test]
     fn an_error_keeps_its_location() {
-        let mut seen = evidence(Exited::Code(0));
+        let mut seen = Evidence::of(Exited::Code(0));
         seen.outcome = Some(Outcome::Err(TrainError {
             class: FailureClass::Panic,
             message: "index out of bounds".into(),

@@ -35,15 +35,7 @@ pub(super) async fn supervise(
         let outcome = crate::worker::execute(&assignment, &[&*function], &working);
         working.send(FromWorker::Finished { outcome });
     });
-    let mut evidence = Evidence {
-        exited: Exited::Code(0),
-        outcome: None,
-        limit: None,
-        oom_kill: false,
-        killed_by_us: false,
-        journal_failure: None,
-        log_tail: Vec::new(),
-    };
+    let mut evidence = Evidence::of(Exited::Code(0));
     let mut stopped = None;
     while evidence.outcome.is_none() {
         tokio::select! {
