@@ -1,0 +1,80 @@
+use crate::distribution::{Distribution, DistributionError};
+use crate::space::SpaceError;
+use crate::trial::TrialState;
+use serde_json::Value;
+
+/// Why a study could not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum StudyError {
+    /// The search space is wrong.
+    #[error(transparent)]
+    Space(#[from] SpaceError),
+    /// A distribution is wrong.
+    #[error(transparent)]
+    Distribution(#[from] DistributionError),
+    /// There is no such trial.
+    #[error("there is no trial {number} in study `{study}`")]
+    NoTrial {
+        /// The study.
+        study: String,
+        /// The trial's number.
+        number: u64,
+    },
+    /// The trial is not in a state for this.
+    #[error("trial {number} is {state}")]
+    NotRunning {
+        /// The trial's number.
+        number: u64,
+        /// Its state.
+        state: TrialState,
+    },
+    /// A trial was told another number of values than there are objectives.
+    #[error("trial {number} has {given} value(s), the study {wanted} objective(s)")]
+    Objectives {
+        /// The trial's number.
+        number: u64,
+        /// Values given.
+        given: usize,
+        /// Objectives of the study.
+        wanted: usize,
+    },
+    /// A parameter was asked for again with another distribution.
+    #[error("the parameter `{name}` was {old:?} in this study, and now is {new:?}")]
+    Incompatible {
+        /// The parameter.
+        name: String,
+        /// What it was.
+        old: Box<Distribution>,
+        /// What it is asked to be.
+        new: Box<Distribution>,
+    },
+    /// A value that the parameter can't have.
+    #[error("the parameter `{name}` can't be {value}")]
+    NotAllowed {
+        /// The parameter.
+        name: String,
+        /// The value.
+        value: Value,
+    },
+    /// There is no such parameter, or it is of another type.
+    #[error("trial {number} has no parameter `{name}` that is {wanted}")]
+    NoParam {
+        /// The trial's number.
+        number: u64,
+        /// The parameter.
+        name: String,
+        /// The type.
+        wanted: &'static str,
+    },
+    /// The sampler can't handle this study.
+    #[error("the sampler `{sampler}` {why}")]
+    Sampler {
+        /// The sampler.
+        sampler: &'static str,
+        /// Why.
+        why: String,
+    },
+    /// The objective function failed.
+    #[error("{0}")]
+    Objective(crate::ObjectiveError),
+}
