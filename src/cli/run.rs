@@ -120,8 +120,8 @@ fn show_plan(loaded: &Loaded, plan: &Plan, json: bool) -> anyhow::Result<()> {
         let plan = serde_json::json!({
             "code": code,
             "function": plan.function,
-            "device": plan.device,
-            "threads": plan.threads,
+            "device": plan.granted.device,
+            "threads": plan.granted.threads,
             "libtorch": plan.libtorch,
             "store": plan.store,
         });
@@ -131,8 +131,8 @@ fn show_plan(loaded: &Loaded, plan: &Plan, json: bool) -> anyhow::Result<()> {
     println!("# what would run");
     println!("#   code      {code}");
     println!("#   function  {}", plan.function);
-    println!("#   device    {}", plan.device);
-    println!("#   threads   {}", plan.threads);
+    println!("#   device    {}", plan.granted.device);
+    println!("#   threads   {}", plan.granted.threads);
     let libtorch = plan
         .libtorch
         .as_deref()

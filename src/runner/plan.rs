@@ -1,12 +1,11 @@
 //! From a configuration to what will run.
 
+use super::provenance::Origin;
 use super::resources::{self, Granted};
-use super::{Resume, RunError, Sink, libtorch, plugin_crate, provenance};
+use super::{Resume, RunError, Sink, libtorch, plugin_crate};
 use crate::Error;
-use crate::config::{Loaded, redact};
-use crate::store::{GitInfo, Manifest, RunId};
-use explr_protocol::{Device, TrainFunction, control};
-use std::collections::BTreeMap;
+use crate::config::Loaded;
+use explr_protocol::{TrainFunction, control};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -55,17 +54,14 @@ pub struct Plan {
     pub code: Code,
     /// Name of the train function.
     pub function: String,
-    /// Where tensors will live.
-    pub device: Device,
-    /// Number of threads.
-    pub threads: u32,
+    /// What a worker gets of the machine.
+    pub granted: Granted,
     /// The libtorch that the worker opens, if the code needs one.
     pub libtorch: Option<PathBuf>,
     /// Folder of the store.
     pub store: PathBuf,
     /// Folder of the configuration.
-    pub(super) folder: PathBuf,
-    pub(super) environment: Vec<(String, String)>,
+    pub(crate) folder: PathBuf,
 }
 
 impl Plan {
@@ -87,28 +83,22 @@ impl Plan {
             Code::Program => None,
             _ => libtorch::find(&near),
         };
-        let Granted {
-            device,
-            threads,
-            environment,
-        } = resources::grant(config, libtorch.as_deref())?;
+        let granted = resources::grant(config, libtorch.as_deref())?;
         Ok(Self {
             function: match &request.function {
                 Some(function) => function.name().to_owned(),
                 None => config.train.function.clone(),
             },
             code,
-            device,
-            threads,
+            granted,
             libtorch,
             folder,
             store: current.join(request.loaded.resolve(&config.store)),
-            environment,
         })
     }
 
     /// The code for a worker; a crate is built first.
-    pub(super) fn build(&self, sink: &mut Sink<'_>) -> Result<control::Code, RunError> {
+    pub(crate) fn build(&self, sink: &mut Sink<'_>) -> Result<control::Code, RunError> {
         let path = match &self.code {
             Code::Program => return Ok(control::Code::Program),
             Code::Plugin(path) => path.clone(),
@@ -120,65 +110,24 @@ impl Plan {
         })
     }
 
-    /// The run's identity card, and the diff of a changed checkout.
-    pub(super) fn manifest(&self, request: &Request) -> (Manifest, Option<Vec<u8>>) {
-        let config = &request.loaded.config;
+    /// Where its runs come from.
+    pub(crate) fn origin(&self, request: &Request) -> Origin {
         let folder = match &self.code {
             Code::Crate(path) => path.clone(),
             Code::Plugin(path) => path.parent().unwrap_or(Path::new(".")).to_owned(),
             Code::Program => std::env::current_dir().unwrap_or_default(),
         };
-        let (git, diff) = match provenance::git(&folder) {
-            Some((git, diff)) => (Some(git), diff),
-            None => (None::<GitInfo>, None),
-        };
-        let code = match &config.train.plugin {
+        let code = match &request.loaded.config.train.plugin {
             Some(plugin) if request.function.is_none() => plugin.display().to_string(),
             _ => "program".to_owned(),
         };
-        let mut versions =
-            BTreeMap::from([("explr".to_owned(), env!("CARGO_PKG_VERSION").to_owned())]);
-        if let Some(version) = self
-            .libtorch
-            .as_deref()
-            .and_then(crate::worker::libtorch_version)
-        {
-            versions.insert("libtorch".to_owned(), version);
-        }
-        let hyperparameters = match redact::json(&config.hyperparameters.clone().into()) {
-            serde_json::Value::Object(map) => map,
-            _ => serde_json::Map::new(),
-        };
-        let manifest = Manifest {
-            format: Manifest::FORMAT,
-            run_id: RunId::new(),
-            created_ms: crate::store::now_ms(),
-            experiment: config.experiment.clone(),
-            description: config.description.clone(),
-            tags: config.tags.clone(),
-            fingerprint: Manifest::fingerprint_of(
-                &self.function,
-                &code,
-                &config.hyperparameters,
-                config.seed,
-            ),
-            function: self.function.clone(),
+        Origin::find(
+            &folder,
+            self.function.clone(),
             code,
-            hyperparameters,
-            seed: config.seed,
-            device: self.device,
-            config: request.loaded.stored(),
-            command: request
-                .command
-                .iter()
-                .map(|word| redact::text(word))
-                .collect(),
-            cwd: std::env::current_dir().unwrap_or_default(),
-            git,
-            host: provenance::host(),
-            versions,
-        };
-        (manifest, diff)
+            self.libtorch.as_deref(),
+            &request.command,
+        )
     }
 }
 

@@ -1,11 +1,99 @@
 //! Where a run comes from: its code's commit and its machine.
 
-use crate::store::{GitInfo, HostInfo};
-use std::path::Path;
+use super::resources::Granted;
+use crate::config::{Loaded, redact};
+use crate::store::{GitInfo, HostInfo, Manifest, RunId};
+use serde_json::{Map, Value};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 /// Most of a diff that is kept.
 const DIFF_LIMIT: usize = 1 << 20;
+
+/// What all runs of one command have in common. Found out once: asking git
+/// takes longer than starting a worker.
+#[derive(Debug, Clone)]
+pub(crate) struct Origin {
+    function: String,
+    code: String,
+    command: Vec<String>,
+    cwd: PathBuf,
+    git: Option<GitInfo>,
+    diff: Option<Vec<u8>>,
+    host: HostInfo,
+    versions: BTreeMap<String, String>,
+}
+
+impl Origin {
+    /// Looks around. `folder` holds the code, which is `function` of `code`.
+    pub(super) fn find(
+        folder: &Path,
+        function: String,
+        code: String,
+        libtorch: Option<&Path>,
+        command: &[String],
+    ) -> Self {
+        let (git, diff) = match git(folder) {
+            Some((git, diff)) => (Some(git), diff),
+            None => (None, None),
+        };
+        let mut versions =
+            BTreeMap::from([("explr".to_owned(), env!("CARGO_PKG_VERSION").to_owned())]);
+        if let Some(version) = libtorch.and_then(crate::worker::libtorch_version) {
+            versions.insert("libtorch".to_owned(), version);
+        }
+        Self {
+            function,
+            code,
+            command: command.iter().map(|word| redact::text(word)).collect(),
+            cwd: std::env::current_dir().unwrap_or_default(),
+            git,
+            diff,
+            host: host(),
+            versions,
+        }
+    }
+
+    /// What the checkout holds beyond its commit.
+    pub(crate) fn diff(&self) -> Option<&[u8]> {
+        self.diff.as_deref()
+    }
+
+    /// The identity card of a new run with this configuration.
+    pub(crate) fn manifest(&self, loaded: &Loaded, granted: &Granted) -> Manifest {
+        let config = &loaded.config;
+        let hyperparameters = match redact::json(&config.hyperparameters.clone().into()) {
+            Value::Object(map) => map,
+            _ => Map::new(),
+        };
+        Manifest {
+            format: Manifest::FORMAT,
+            run_id: RunId::new(),
+            created_ms: crate::store::now_ms(),
+            experiment: config.experiment.clone(),
+            description: config.description.clone(),
+            tags: config.tags.clone(),
+            fingerprint: Manifest::fingerprint_of(
+                &self.function,
+                &self.code,
+                &config.hyperparameters,
+                config.seed,
+            ),
+            function: self.function.clone(),
+            code: self.code.clone(),
+            hyperparameters,
+            seed: config.seed,
+            device: granted.device,
+            config: loaded.stored(),
+            command: self.command.clone(),
+            cwd: self.cwd.clone(),
+            git: self.git.clone(),
+            host: self.host.clone(),
+            versions: self.versions.clone(),
+        }
+    }
+}
 
 /// The git checkout around `folder`, and what differs from its commit.
 pub(super) fn git(folder: &Path) -> Option<(GitInfo, Option<Vec<u8>>)> {
@@ -35,7 +123,7 @@ pub(super) fn git(folder: &Path) -> Option<(GitInfo, Option<Vec<u8>>)> {
             diff
         });
     let remote = run(folder, &["config", "--get", "remote.origin.url"])
-        .map(|url| crate::config::redact::text(String::from_utf8_lossy(&url).trim()));
+        .map(|url| redact::text(String::from_utf8_lossy(&url).trim()));
     let git = GitInfo {
         commit,
         branch: header("head").filter(|head| head != "(detached)"),

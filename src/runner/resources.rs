@@ -13,11 +13,13 @@ const GPU_MEMORY_GB: f64 = 24.0;
 /// What is left to the driver and the desktop, as a part of the card.
 const GPU_RESERVE: f64 = 0.03;
 
-/// What a run gets.
+/// What a worker gets of the machine.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Granted {
-    pub(crate) device: Device,
-    pub(crate) threads: u32,
+pub struct Granted {
+    /// Where tensors will live.
+    pub device: Device,
+    /// Number of threads.
+    pub threads: u32,
     /// Further environment of the worker.
     pub(crate) environment: Vec<(String, String)>,
 }

@@ -1,24 +1,17 @@
 //! A run, from its configuration to its outcome.
 
-use super::attempt::{self, Ended};
-use super::classify::classify;
-use super::limits::Limits;
+use super::job::Job;
 use super::outcome::RunOutcome;
 use super::plan::{Plan, Request};
-use super::spawn::{Spawn, own_arguments};
+use super::session::{Company, Session};
 use super::stop::{Stop, StopLevel};
-use super::{RunError, Sink, in_process, resume};
+use super::{RunError, Sink, resume};
 use crate::Error;
-use crate::config::interpolate;
-use crate::report::{Reporter, RunEvent, RunPlan};
-use crate::store::journal::Writer;
-use crate::store::{Manifest, RunDir, RunLock, Store};
+use crate::report::{Reporter, RunEvent};
+use crate::store::Store;
 use crate::tracking::{ServerStatus, Settings, Shipper};
-use explr_protocol::control::{self, Assignment};
-use explr_protocol::{Event, Failure, RunContext, RunState, TrainingResult};
-use serde_json::Value;
 use std::ops::ControlFlow;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// Least free space in the store when a run starts.
@@ -71,14 +64,24 @@ async fn run_here(
     let code = code?;
     super::reconcile(&store)?;
     let began = Instant::now();
-    let (manifest, diff) = plan.manifest(request);
-    let earlier = resume::find(&store, &request.resume, &manifest)?;
-    let run = Run::enter(&store, request, &plan, &manifest, diff, earlier)?;
+    let origin = plan.origin(request);
+    let job = Job {
+        manifest: origin.manifest(&request.loaded, &plan.granted),
+        loaded: request.loaded.clone(),
+        source: plan.code.clone(),
+        code,
+        function: request.function.clone(),
+        in_process: request.in_process,
+        granted: plan.granted.clone(),
+        trial: None,
+    };
+    let earlier = resume::find(&store, &request.resume, &job.manifest)?;
+    let run = Session::enter(&store, job, origin.diff(), earlier)?;
     sink(RunEvent::Planned(Box::new(
         run.describe(settings.is_some()),
     )));
     let mut shipper =
-        settings.map(|settings| Shipper::start(settings, store.clone(), run.dir.clone()));
+        settings.map(|settings| Shipper::start(settings, store.clone(), run.dir().clone()));
     if let Some(shipper) = shipper
         .as_ref()
         .filter(|_| request.loaded.config.mlflow.required)
@@ -87,9 +90,19 @@ async fn run_here(
             .await
             .inspect_err(|_| run.abandon())?;
     }
-    let mut outcome = run
-        .attempts(request, code, stop, shipper.as_ref(), sink)
-        .await?;
+    let mut shown = None;
+    let mut aside = || {
+        let status = shipper.as_ref()?.status();
+        (shown.as_ref() != Some(&status)).then(|| {
+            shown = Some(status.clone());
+            RunEvent::Tracking(status)
+        })
+    };
+    let company = Company {
+        stop,
+        aside: &mut aside,
+    };
+    let mut outcome = run.attempts(company, sink).await?;
     outcome.duration = began.elapsed();
     sink(RunEvent::Ended(Box::new(outcome.clone())));
     if let Some(shipper) = shipper.take() {
@@ -144,342 +157,5 @@ async fn wait_for_server(shipper: &Shipper, sink: &mut Sink<'_>) -> Result<(), R
             return Err(RunError::TrackingRequired { why });
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
-    }
-}
-
-/// A run that this process holds.
-struct Run<'a> {
-    request: &'a Request,
-    plan: &'a Plan,
-    dir: RunDir,
-    checkpoints: PathBuf,
-    attempt: u32,
-    _lock: RunLock,
-}
-
-impl<'a> Run<'a> {
-    /// Takes over `earlier`, or makes a new run.
-    fn enter(
-        store: &Store,
-        request: &'a Request,
-        plan: &'a Plan,
-        manifest: &Manifest,
-        diff: Option<Vec<u8>>,
-        earlier: Option<RunDir>,
-    ) -> Result<Self, Error> {
-        let config = &request.loaded.config;
-        let (dir, lock) = if let Some(dir) = earlier {
-            let lock = dir.lock()?;
-            (dir, lock)
-        } else {
-            let (dir, lock) = store.create_locked_run(manifest)?;
-            if let Some(diff) = diff {
-                let path = dir.path().join("git.diff");
-                std::fs::write(&path, diff)
-                    .map_err(|source| RunError::NotWritable { path, source })?;
-            }
-            (dir, lock)
-        };
-        let attempt = introduce(&dir, manifest)?;
-        let checkpoints = match &config.checkpoint_dir {
-            None => dir.checkpoint_dir(),
-            Some(folder) => {
-                let folder = request.loaded.resolve(folder).join(dir.id().as_str());
-                std::fs::create_dir_all(&folder).map_err(|source| RunError::NotWritable {
-                    path: folder.clone(),
-                    source,
-                })?;
-                folder
-            }
-        };
-        Ok(Self {
-            request,
-            plan,
-            dir,
-            checkpoints,
-            attempt,
-            _lock: lock,
-        })
-    }
-
-    fn describe(&self, tracked: bool) -> RunPlan {
-        let config = &self.request.loaded.config;
-        RunPlan {
-            run_id: self.dir.id().clone(),
-            experiment: config.experiment.clone(),
-            function: self.plan.function.clone(),
-            plugin: match &self.plan.code {
-                super::Code::Plugin(path) | super::Code::Crate(path) => Some(path.clone()),
-                super::Code::Program => None,
-            },
-            device: self.plan.device,
-            threads: self.plan.threads,
-            seed: config.seed,
-            folder: self.dir.path().to_owned(),
-            attempt: self.attempt,
-            tracked,
-        }
-    }
-
-    /// Makes attempts until one succeeds, none is left, or someone stops it.
-    async fn attempts(
-        mut self,
-        request: &Request,
-        code: control::Code,
-        stop: &Stop,
-        shipper: Option<&Shipper>,
-        sink: &mut Sink<'_>,
-    ) -> Result<RunOutcome, Error> {
-        let worker = &request.loaded.config.worker;
-        let last = self.attempt + worker.retries;
-        let mut before = None;
-        loop {
-            // One record ends an attempt and begins the next: whenever explr
-            // is killed, the run either goes on or has ended.
-            self.note(RunState::Running, before.take())?;
-            let ended = self.attempt(code.clone(), stop, shipper, sink).await;
-            let ended = match ended {
-                Ok(ended) => ended,
-                Err(error) => {
-                    self.abandon();
-                    return Err(error);
-                }
-            };
-            let (state, result, failure) = judge(&ended);
-            let again = failure
-                .as_ref()
-                .filter(|failure| worker.retry_on.contains(&failure.class))
-                .filter(|_| state == RunState::Failed && self.attempt < last)
-                .filter(|_| stop.level() == StopLevel::None);
-            if let Some(failure) = again {
-                self.attempt += 1;
-                before = Some(failure.clone());
-                sink(RunEvent::Retrying {
-                    failure: failure.clone(),
-                    attempt: self.attempt,
-                    of: last,
-                });
-                continue;
-            }
-            self.note(state, failure.clone())?;
-            return Ok(RunOutcome {
-                run_id: self.dir.id().clone(),
-                folder: self.dir.path().to_owned(),
-                experiment: request.loaded.config.experiment.clone(),
-                state,
-                attempt: self.attempt,
-                result,
-                failure,
-                stopped: ended.stopped,
-                duration: Duration::ZERO,
-                tracking: None,
-                tracking_required: request.loaded.config.mlflow.required,
-            });
-        }
-    }
-
-    async fn attempt(
-        &self,
-        code: control::Code,
-        stop: &Stop,
-        shipper: Option<&Shipper>,
-        sink: &mut Sink<'_>,
-    ) -> Result<Ended, Error> {
-        let assignment = self.assignment(code)?;
-        let subscription = stop.subscribe();
-        if self.request.in_process
-            && let Some(function) = &self.request.function
-        {
-            let function = std::sync::Arc::clone(function);
-            return Ok(in_process::supervise(function, assignment, subscription, sink).await?);
-        }
-        let worker = &self.request.loaded.config.worker;
-        let limits = Limits {
-            wall: worker.timeout.map(|limit| limit.0),
-            heartbeat: worker.heartbeat_timeout.0,
-            progress: worker.progress_timeout.map(|limit| limit.0),
-            grace: worker.grace.0,
-        };
-        let spawn = self.spawn()?;
-        let mut shown = None;
-        let mut tracking = || {
-            let status = shipper?.status();
-            (shown.as_ref() != Some(&status)).then(|| {
-                shown = Some(status.clone());
-                RunEvent::Tracking(status)
-            })
-        };
-        Ok(attempt::supervise(
-            &spawn,
-            assignment,
-            limits,
-            &self.dir.log_path(),
-            subscription,
-            &mut tracking,
-            sink,
-        )
-        .await?)
-    }
-
-    fn assignment(&self, code: control::Code) -> Result<Assignment, Error> {
-        let config = &self.request.loaded.config;
-        let hyperparameters =
-            match interpolate::json(&Value::Object(config.hyperparameters.clone()))
-                .map_err(RunError::from)?
-            {
-                Value::Object(map) => map,
-                _ => serde_json::Map::new(),
-            };
-        Ok(Assignment {
-            code,
-            context: RunContext {
-                run_id: self.dir.id().to_string(),
-                experiment: config.experiment.clone(),
-                function: self.plan.function.clone(),
-                hyperparameters,
-                seed: config.seed,
-                device: self.plan.device,
-                threads: self.plan.threads,
-                checkpoint_dir: self.checkpoints.clone(),
-                artifact_dir: self.dir.artifact_dir(),
-                attempt: self.attempt,
-                trial: None,
-            },
-            journal: self.dir.journal_path(),
-            system_metrics_interval: config
-                .mlflow
-                .system_metrics
-                .then_some(config.mlflow.system_metrics_interval.0.as_secs_f64()),
-        })
-    }
-
-    fn spawn(&self) -> Result<Spawn, Error> {
-        let program = std::env::current_exe().map_err(|source| RunError::Spawn {
-            program: PathBuf::from("explr"),
-            source,
-        })?;
-        let arguments = if self.request.function.is_some() {
-            if !super::workers_are_served() {
-                return Err(RunError::NotServed.into());
-            }
-            own_arguments()
-        } else {
-            vec!["worker".into()]
-        };
-        let mut environment = self.plan.environment.clone();
-        for (name, value) in &self.request.loaded.config.worker.env {
-            environment.push((
-                name.clone(),
-                interpolate::text(value).map_err(RunError::from)?,
-            ));
-        }
-        Ok(Spawn {
-            program,
-            arguments,
-            environment,
-            folder: std::env::current_dir().unwrap_or_else(|_| self.dir.path().to_owned()),
-            run_id: self.dir.id().to_string(),
-        })
-    }
-
-    /// Writes a state into the journal, on disk when this returns.
-    fn note(&self, to: RunState, failure: Option<Failure>) -> Result<(), Error> {
-        let mut journal = Writer::open(&self.dir.journal_path())?;
-        journal.append(&state(to, self.attempt, failure))?;
-        journal.sync()?;
-        Ok(())
-    }
-
-    /// Leaves the run interrupted when the orchestrator can't go on. The
-    /// error at hand matters more than one on the way out, and the next
-    /// command reconciles what this leaves undone.
-    fn abandon(&self) {
-        let _ = self.note(RunState::Interrupted, None);
-    }
-}
-
-/// Writes what a journal begins with, as far as it isn't there: an earlier
-/// explr may have been killed in the middle of it. Returns the number of the
-/// attempt to come.
-fn introduce(dir: &RunDir, manifest: &Manifest) -> Result<u32, Error> {
-    let known = dir.summary()?;
-    let mut journal = Writer::open(&dir.journal_path())?;
-    if known.records == 0 {
-        journal.append(&state(RunState::Created, 1, None))?;
-    }
-    for (key, value) in flatten(&manifest.hyperparameters) {
-        if !known.params.contains_key(&key) {
-            journal.append(&Event::Param { key, value })?;
-        }
-    }
-    for (key, value) in &manifest.tags {
-        if !known.tags.contains_key(key) {
-            journal.append(&Event::Tag {
-                key: key.clone(),
-                value: value.clone(),
-            })?;
-        }
-    }
-    journal.sync()?;
-    Ok(known.attempt + 1)
-}
-
-fn state(state: RunState, attempt: u32, failure: Option<Failure>) -> Event {
-    Event::State {
-        state,
-        attempt,
-        failure,
-    }
-}
-
-/// What the end of an attempt means for the run.
-fn judge(ended: &Ended) -> (RunState, Option<TrainingResult>, Option<Failure>) {
-    match (classify(&ended.evidence), ended.stopped) {
-        (Ok(result), Some(_)) if result.stopped_early => {
-            (RunState::Interrupted, Some(result), None)
-        }
-        (Ok(result), _) => (RunState::Completed, Some(result), None),
-        (Err(_), Some(_)) => (RunState::Interrupted, None, None),
-        (Err(failure), None) => (RunState::Failed, None, Some(failure)),
-    }
-}
-
-/// Nested hyperparameters under dotted names.
-fn flatten(map: &serde_json::Map<String, Value>) -> Vec<(String, Value)> {
-    let mut flat = Vec::new();
-    for (key, value) in map {
-        match value {
-            Value::Object(inner) if !inner.is_empty() => flat.extend(
-                flatten(inner)
-                    .into_iter()
-                    .map(|(inner, value)| (format!("{key}.{inner}"), value)),
-            ),
-            _ => flat.push((key.clone(), value.clone())),
-        }
-    }
-    flat
-}
-
-#[cfg(test)]
-mod tests {
-    use super::flatten;
-    use serde_json::json;
-
-    #[test]
-    fn nested_hyperparameters_get_dotted_names() {
-        let map = json!({"lr": 0.1, "model": {"depth": 2, "head": {"bias": true}}, "empty": {}});
-        let flat: Vec<_> = flatten(map.as_object().unwrap())
-            .into_iter()
-            .map(|(key, value)| format!("{key}={value}"))
-            .collect();
-        assert_eq!(
-            flat,
-            [
-                "empty={}",
-                "lr=0.1",
-                "model.depth=2",
-                "model.head.bias=true"
-            ]
-        );
     }
 }
