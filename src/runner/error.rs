@@ -71,9 +71,20 @@ pub enum RunError {
         /// The key under `resources`.
         name: &'static str,
         /// How much was asked for.
-        asked: u32,
+        asked: f64,
         /// How much there is.
         has: u32,
+    },
+    /// There is no place for so many workers at a time.
+    #[error(
+        "{asked} jobs are asked for, and the GPUs of this machine have room for {room}\n\
+         help: lower `--jobs`, or let several trials share a GPU: `resources.gpus: 0.5`"
+    )]
+    TooManyJobs {
+        /// How many were asked for.
+        asked: u32,
+        /// How many fit.
+        room: u32,
     },
     /// The disk is (nearly) full.
     #[error(
@@ -159,7 +170,9 @@ impl RunError {
             Self::NoCargo(_) | Self::Build { .. } | Self::NoLibrary { .. } | Self::Plugin(_) => {
                 Exit::Plugin
             }
-            Self::NoDevice { .. } | Self::Resources { .. } => Exit::Resources,
+            Self::NoDevice { .. } | Self::Resources { .. } | Self::TooManyJobs { .. } => {
+                Exit::Resources
+            }
             Self::NoSpace { .. } | Self::NotWritable { .. } => Exit::Store,
             Self::Stopped(reason) => reason.exit(),
             Self::TrackingRequired { .. } => Exit::Tracking,

@@ -32,80 +32,205 @@ struct Gpu {
     free: u64,
 }
 
-/// Decides what a run gets, or says what it can't have.
+/// How many workers are to run at a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Jobs {
+    /// As many as the machine has room for.
+    Auto,
+    Count(u32),
+}
+
+/// Decides what a single run gets, or says what it can't have.
 pub(crate) fn grant(config: &Config, libtorch: Option<&Path>) -> Result<Granted, RunError> {
-    let cores = cores();
-    let threads = config.resources.cpus.unwrap_or(cores);
-    if threads > cores {
-        return Err(RunError::Resources {
-            name: "cpus",
-            asked: threads,
-            has: cores,
-        });
-    }
+    let mut slots = slots(config, libtorch, Jobs::Count(1))?;
+    Ok(slots.swap_remove(0))
+}
+
+/// Divides the machine among workers: what each of them gets. Never empty.
+pub(crate) fn slots(
+    config: &Config,
+    libtorch: Option<&Path>,
+    jobs: Jobs,
+) -> Result<Vec<Granted>, RunError> {
     let gpus = match config.device {
         DeviceChoice::Device(Device::Cpu) => Vec::new(),
         _ => gpus(),
     };
-    let asked = config.resources.gpus.unwrap_or(0);
-    let has = u32::try_from(gpus.len()).unwrap_or(u32::MAX);
-    if asked > has {
-        return Err(RunError::Resources {
-            name: "gpus",
-            asked,
-            has,
-        });
-    }
-    let usable = libtorch.is_none_or(libtorch::has_cuda);
-    let (device, gpu) = choose(config.device, &gpus, usable)?;
-    let mut environment = threads_environment(threads);
-    if let Some(gpu) = gpu {
-        // The worker sees one GPU, by its UUID: the orders of CUDA and NVML
-        // differ. There its index is 0.
-        environment.push(("CUDA_VISIBLE_DEVICES".to_owned(), gpu.uuid.clone()));
-        let fraction = memory_fraction(config.resources.gpu_memory_gb, gpu.total);
-        environment.push((
-            "PYTORCH_CUDA_ALLOC_CONF".to_owned(),
-            format!("per_process_memory_fraction:{fraction:.4}"),
-        ));
-    }
-    Ok(Granted {
-        device,
-        threads,
-        environment,
-    })
+    let machine = Machine {
+        cores: cores(),
+        gpus: &gpus,
+        cuda: libtorch.is_none_or(libtorch::has_cuda),
+    };
+    machine.slots(config, jobs)
 }
 
-fn choose(
-    choice: DeviceChoice,
-    gpus: &[Gpu],
-    usable: bool,
-) -> Result<(Device, Option<&Gpu>), RunError> {
-    let missing = |device, why: &str| {
-        Err(RunError::NoDevice {
-            device,
-            why: why.to_owned(),
-        })
-    };
-    match choice {
-        DeviceChoice::Device(Device::Cpu) => Ok((Device::Cpu, None)),
-        DeviceChoice::Auto => match gpus.iter().max_by_key(|gpu| gpu.free) {
-            Some(gpu) if usable => Ok((Device::Cuda(0), Some(gpu))),
-            _ => Ok((Device::Cpu, None)),
-        },
-        DeviceChoice::Device(device @ Device::Cuda(index)) => {
-            if !usable {
-                return missing(device, "the libtorch in use is built without CUDA");
-            }
-            match gpus.get(index as usize) {
-                Some(gpu) => Ok((Device::Cuda(0), Some(gpu))),
-                None if gpus.is_empty() => missing(
+/// What there is to divide.
+struct Machine<'a> {
+    cores: u32,
+    gpus: &'a [Gpu],
+    /// The libtorch in use can use them.
+    cuda: bool,
+}
+
+impl Machine<'_> {
+    fn slots(&self, config: &Config, jobs: Jobs) -> Result<Vec<Granted>, RunError> {
+        let shares = self.gpu_shares(config)?;
+        let asked = match jobs {
+            Jobs::Count(count) => Some(count.max(1)),
+            Jobs::Auto => None,
+        };
+        let room = shares.as_ref().map(|shares| count_u32(shares.len()));
+        let cpus = config.resources.cpus;
+        let cores = self.cores;
+        if let Some(cpus) = cpus.filter(|cpus| cpus * asked.unwrap_or(1) > cores) {
+            return Err(RunError::Resources {
+                name: "cpus",
+                asked: f64::from(cpus * asked.unwrap_or(1)),
+                has: cores,
+            });
+        }
+        if let (Some(asked), Some(room)) = (asked, room)
+            && asked > room
+        {
+            return Err(RunError::TooManyJobs { asked, room });
+        }
+        let count = asked.unwrap_or_else(|| {
+            let by_cores = cores / cpus.unwrap_or(1);
+            room.map_or(by_cores, |room| room.min(by_cores)).max(1)
+        });
+        let threads = cpus.unwrap_or((cores / count).max(1));
+        let mut shares = shares.unwrap_or_default().into_iter();
+        Ok((0..count)
+            .map(|_| {
+                let share = shares.next();
+                let mut environment = threads_environment(threads);
+                let device = match share {
+                    None => Device::Cpu,
+                    Some(share) => {
+                        environment.extend(share.environment());
+                        Device::Cuda(0)
+                    }
+                };
+                Granted {
                     device,
-                    "this machine has no NVIDIA GPU, or no driver for it",
-                ),
-                None => missing(device, &format!("this machine has {} GPU(s)", gpus.len())),
+                    threads,
+                    environment,
+                }
+            })
+            .collect())
+    }
+
+    /// The parts of GPUs that workers can have, the freest card first; none
+    /// when they train on the CPU.
+    fn gpu_shares(&self, config: &Config) -> Result<Option<Vec<GpuShare>>, RunError> {
+        let resources = &config.resources;
+        let asked = resources.gpus.map(f64::from);
+        if asked == Some(0.0) {
+            return Ok(None);
+        }
+        let Some(mut cards) = self.cards(config.device)? else {
+            return match asked {
+                Some(asked) => Err(RunError::Resources {
+                    name: "gpus",
+                    asked,
+                    has: count_u32(self.gpus.len()),
+                }),
+                None => Ok(None),
+            };
+        };
+        cards.sort_by_key(|gpu| std::cmp::Reverse(gpu.free));
+        let each = asked.unwrap_or(1.0);
+        let shares: Vec<GpuShare> = if each >= 1.0 {
+            // Checked with the configuration: a whole number.
+            let group = whole(each);
+            cards
+                .chunks_exact(group)
+                .map(|cards| GpuShare {
+                    cards: cards.iter().map(|gpu| gpu.uuid.clone()).collect(),
+                    fraction: memory_fraction(resources.gpu_memory_gb, cards[0].total, 1),
+                })
+                .collect()
+        } else {
+            let fits = |gpu: &Gpu| {
+                let by_part = whole((1.0 / each + 1e-9).floor());
+                let by_memory = resources
+                    .gpu_memory_gb
+                    .map_or(usize::MAX, |limit| whole(usable(gpu.total) / (limit * 1e9)));
+                by_part.min(by_memory)
+            };
+            let most = cards.iter().map(|gpu| fits(gpu)).max().unwrap_or(0);
+            // Every card gets its first worker before any gets its second.
+            (0..most)
+                .flat_map(|round| cards.iter().filter(move |gpu| round < fits(gpu)))
+                .map(|gpu| GpuShare {
+                    cards: vec![gpu.uuid.clone()],
+                    fraction: memory_fraction(resources.gpu_memory_gb, gpu.total, fits(gpu)),
+                })
+                .collect()
+        };
+        if shares.is_empty() {
+            return Err(RunError::Resources {
+                name: "gpus",
+                asked: each,
+                has: count_u32(cards.len()),
+            });
+        }
+        Ok(Some(shares))
+    }
+
+    /// The cards that workers may use; none when they train on the CPU.
+    fn cards(&self, choice: DeviceChoice) -> Result<Option<Vec<&Gpu>>, RunError> {
+        let missing = |device, why: &str| {
+            Err(RunError::NoDevice {
+                device,
+                why: why.to_owned(),
+            })
+        };
+        match choice {
+            DeviceChoice::Device(Device::Cpu) => Ok(None),
+            DeviceChoice::Auto if self.cuda && !self.gpus.is_empty() => {
+                Ok(Some(self.gpus.iter().collect()))
+            }
+            DeviceChoice::Auto => Ok(None),
+            DeviceChoice::Device(device @ Device::Cuda(index)) => {
+                if !self.cuda {
+                    return missing(device, "the libtorch in use is built without CUDA");
+                }
+                match self.gpus.get(index as usize) {
+                    Some(gpu) => Ok(Some(vec![gpu])),
+                    None if self.gpus.is_empty() => missing(
+                        device,
+                        "this machine has no NVIDIA GPU, or no driver for it",
+                    ),
+                    None => missing(
+                        device,
+                        &format!("this machine has {} GPU(s)", self.gpus.len()),
+                    ),
+                }
             }
         }
+    }
+}
+
+/// What a worker gets of the GPUs.
+struct GpuShare {
+    /// UUIDs.
+    cards: Vec<String>,
+    /// The part of a card's memory that it may use.
+    fraction: f64,
+}
+
+impl GpuShare {
+    /// The worker sees its own GPUs only, by UUID: the orders of CUDA and NVML
+    /// differ. There the first one's index is 0.
+    fn environment(self) -> [(String, String); 2] {
+        [
+            ("CUDA_VISIBLE_DEVICES".to_owned(), self.cards.join(",")),
+            (
+                "PYTORCH_CUDA_ALLOC_CONF".to_owned(),
+                format!("per_process_memory_fraction:{:.4}", self.fraction),
+            ),
+        ]
     }
 }
 
@@ -126,10 +251,24 @@ fn gpus() -> Vec<Gpu> {
         .collect()
 }
 
-/// The part of a card of `total` bytes that a worker may use.
-fn memory_fraction(limit_gb: Option<f64>, total: u64) -> f64 {
+/// The part of a card of `total` bytes that each of `workers` may use.
+fn memory_fraction(limit_gb: Option<f64>, total: u64, workers: usize) -> f64 {
     let limit = limit_gb.unwrap_or(GPU_MEMORY_GB) * 1e9;
-    (limit / total as f64).min(1.0 - GPU_RESERVE)
+    (limit / total as f64).min((1.0 - GPU_RESERVE) / workers as f64)
+}
+
+/// What workers may use of a card of `total` bytes.
+fn usable(total: u64) -> f64 {
+    total as f64 * (1.0 - GPU_RESERVE)
+}
+
+fn count_u32(count: usize) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX)
+}
+
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+fn whole(number: f64) -> usize {
+    number.max(0.0) as usize
 }
 
 /// Threads that spin at a barrier burn the cores that another process needs,
@@ -151,9 +290,11 @@ fn threads_environment(threads: u32) -> Vec<(String, String)> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Gpu, choose, memory_fraction};
-    use crate::config::DeviceChoice;
+    use super::{Gpu, Granted, Jobs, Machine, memory_fraction};
+    use crate::config::{self, Config};
+    use crate::runner::RunError;
     use explr_protocol::Device;
+    use std::path::Path;
 
     fn gpu(uuid: &str, free: u64) -> Gpu {
         Gpu {
@@ -163,36 +304,106 @@ mod tests {
         }
     }
 
-    #[test]
-    fn auto_takes_the_freest_gpu_and_else_the_cpu() {
-        let gpus = [gpu("GPU-a", 1), gpu("GPU-b", 5), gpu("GPU-c", 3)];
-        let (device, chosen) = choose(DeviceChoice::Auto, &gpus, true).unwrap();
-        assert_eq!(
-            (device, &chosen.unwrap().uuid[..]),
-            (Device::Cuda(0), "GPU-b")
-        );
-        for (gpus, usable) in [(&gpus[..], false), (&[][..], true)] {
-            let chosen = choose(DeviceChoice::Auto, gpus, usable).unwrap();
-            assert_eq!(chosen, (Device::Cpu, None));
-        }
+    fn config(yaml: &str) -> Config {
+        let text = format!("experiment: test\n{yaml}\n");
+        config::from_str("test", &text, Path::new(""), &[], std::iter::empty())
+            .unwrap()
+            .config
+    }
+
+    fn slots(gpus: &[Gpu], yaml: &str, jobs: Jobs) -> Result<Vec<Granted>, RunError> {
+        let machine = Machine {
+            cores: 8,
+            gpus,
+            cuda: true,
+        };
+        machine.slots(&config(yaml), jobs)
+    }
+
+    fn variable<'a>(granted: &'a Granted, name: &str) -> Option<&'a str> {
+        let found = granted.environment.iter().find(|(key, _)| key == name);
+        found.map(|(_, value)| value.as_str())
+    }
+
+    fn cards(slots: &[Granted]) -> Vec<&str> {
+        let visible = |slot| variable(slot, "CUDA_VISIBLE_DEVICES");
+        slots.iter().filter_map(visible).collect()
     }
 
     #[test]
-    fn a_gpu_that_is_not_there_is_refused() {
+    fn auto_takes_the_freest_gpu_and_else_the_cpu() {
+        let gpus = [gpu("GPU-a", 1), gpu("GPU-b", 5), gpu("GPU-c", 3)];
+        let one = slots(&gpus, "device: auto", Jobs::Count(1)).unwrap();
+        assert_eq!(one[0].device, Device::Cuda(0));
+        assert_eq!(cards(&one), ["GPU-b"]);
+        let none = slots(&[], "device: auto", Jobs::Count(1)).unwrap();
+        assert_eq!((none[0].device, none[0].threads), (Device::Cpu, 8));
+        let without_cuda = Machine {
+            cores: 8,
+            gpus: &gpus,
+            cuda: false,
+        };
+        let slots = without_cuda
+            .slots(&config("device: auto"), Jobs::Auto)
+            .unwrap();
+        assert_eq!((slots.len(), slots[0].device), (8, Device::Cpu));
+    }
+
+    #[test]
+    fn a_device_that_is_not_there_is_refused() {
         let gpus = [gpu("GPU-a", 1)];
-        let second = DeviceChoice::Device(Device::Cuda(1));
-        assert!(choose(second, &gpus, true).is_err());
-        let first = DeviceChoice::Device(Device::Cuda(0));
-        assert!(choose(first, &gpus, false).is_err());
-        assert!(choose(first, &[], true).is_err());
-        assert!(choose(first, &gpus, true).is_ok());
+        for (yaml, gpus) in [("device: cuda:1", &gpus[..]), ("device: cuda", &[])] {
+            let refused = slots(gpus, yaml, Jobs::Auto);
+            assert!(matches!(refused, Err(RunError::NoDevice { .. })), "{yaml}");
+        }
+        let two = slots(&gpus, "resources: {gpus: 2}", Jobs::Auto);
+        assert!(matches!(two, Err(RunError::Resources { name: "gpus", .. })));
+    }
+
+    #[test]
+    fn jobs_share_the_cores() {
+        let threads = |yaml: &str, jobs| {
+            let slots = slots(&[], yaml, jobs).unwrap();
+            (slots.len(), slots[0].threads)
+        };
+        assert_eq!(threads("seed: 1", Jobs::Count(3)), (3, 2));
+        assert_eq!(threads("seed: 1", Jobs::Count(20)), (20, 1));
+        assert_eq!(threads("seed: 1", Jobs::Auto), (8, 1));
+        assert_eq!(threads("resources: {cpus: 3}", Jobs::Auto), (2, 3));
+        let refused = slots(&[], "resources: {cpus: 3}", Jobs::Count(3));
+        assert!(matches!(
+            refused,
+            Err(RunError::Resources { name: "cpus", .. })
+        ));
+    }
+
+    #[test]
+    fn each_job_has_its_own_gpu_or_its_part_of_one() {
+        let gpus = [gpu("GPU-a", 1), gpu("GPU-b", 5)];
+        let whole = slots(&gpus, "device: cuda", Jobs::Auto);
+        assert_eq!(cards(&whole.unwrap()), ["GPU-a"], "`cuda` is the first");
+        let each = slots(&gpus, "resources: {gpus: 1}", Jobs::Auto).unwrap();
+        assert_eq!(cards(&each), ["GPU-b", "GPU-a"]);
+        let both = slots(&gpus, "resources: {gpus: 2}", Jobs::Auto).unwrap();
+        assert_eq!(cards(&both), ["GPU-b,GPU-a"]);
+        let refused = slots(&gpus, "resources: {gpus: 1}", Jobs::Count(3));
+        let said = refused.unwrap_err().to_string();
+        assert!(
+            said.contains("3 jobs") && said.contains("room for 2"),
+            "{said}"
+        );
     }
 
     #[test]
     fn the_memory_limit_never_exceeds_the_card() {
         let total = 32_000_000_000;
-        for (limit, fraction) in [(None, 0.75), (Some(8.0), 0.25), (Some(64.0), 0.97)] {
-            assert!((memory_fraction(limit, total) - fraction).abs() < 1e-9);
+        for (limit, workers, fraction) in [
+            (None, 1, 0.75),
+            (Some(8.0), 1, 0.25),
+            (Some(64.0), 1, 0.97),
+            (None, 2, 0.485),
+        ] {
+            assert!((memory_fraction(limit, total, workers) - fraction).abs() < 1e-9);
         }
     }
 }
