@@ -7,12 +7,11 @@ use super::spawn::{Spawn, Worker, end_strays};
 use super::stop::{StopLevel, StopReason};
 use super::{RunError, Sink};
 use crate::report::RunEvent;
-use explr_protocol::Outcome;
 use explr_protocol::control::{Assignment, FromWorker, ToWorker};
+use explr_protocol::{Answer, Ask, Outcome};
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 use std::os::unix::process::ExitStatusExt;
-use std::path::Path;
 use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
@@ -50,20 +49,20 @@ struct Supervisor<'a, 's> {
 }
 
 /// Starts a worker on `assignment` and sees it through. `aside` is asked now
-/// and then for news from elsewhere.
+/// and then for news from elsewhere; `answer` speaks for the study, at once.
 pub(super) async fn supervise(
     spawn: &Spawn,
     assignment: Assignment,
     limits: Limits,
-    log: &Path,
     mut stop: watch::Receiver<StopLevel>,
     aside: &mut dyn FnMut() -> Option<RunEvent>,
+    answer: &mut dyn FnMut(Ask) -> Answer,
     sink: &mut Sink<'_>,
 ) -> Result<Ended, RunError> {
     let spawned = Instant::now();
     let oom_kills = oom_kills();
-    let output = Output::open(log, spawned).map_err(|source| RunError::NotWritable {
-        path: log.to_owned(),
+    let output = Output::open(&spawn.log, spawned).map_err(|source| RunError::NotWritable {
+        path: spawn.log.clone(),
         source,
     })?;
     let Worker {
@@ -104,7 +103,9 @@ pub(super) async fn supervise(
         tokio::select! {
             biased;
             line = lines.next_line(), if talks => match line {
-                Ok(Some(line)) => supervisor.hear(&line),
+                Ok(Some(line)) => if let Some(question) = supervisor.hear(&line) {
+                    supervisor.send(&ToWorker::Answer(answer(question))).await;
+                },
                 Ok(None) | Err(_) => talks = false,
             },
             read = pipe.read(&mut buffer), if prints => match read {
@@ -136,7 +137,8 @@ pub(super) async fn supervise(
 }
 
 impl Supervisor<'_, '_> {
-    fn hear(&mut self, line: &str) {
+    /// Takes a message in; a question is the caller's to answer.
+    fn hear(&mut self, line: &str) -> Option<Ask> {
         let now = Instant::now();
         self.watch.saw_life(now);
         let message = match serde_json::from_str(line) {
@@ -144,7 +146,7 @@ impl Supervisor<'_, '_> {
             Err(error) => {
                 let text = format!("explr: a message of the worker can't be read: {error}");
                 (self.sink)(RunEvent::Output(text));
-                return;
+                return None;
             }
         };
         match message {
@@ -157,6 +159,10 @@ impl Supervisor<'_, '_> {
                 });
             }
             FromWorker::Heartbeat => {}
+            FromWorker::Ask(question) => {
+                self.watch.saw_progress(now);
+                return Some(question);
+            }
             FromWorker::Progress(progress) => {
                 self.watch.saw_progress(now);
                 (self.sink)(RunEvent::Progress(progress));
@@ -176,6 +182,7 @@ impl Supervisor<'_, '_> {
                 self.outcome.get_or_insert(outcome);
             }
         }
+        None
     }
 
     fn print(&mut self, bytes: &[u8]) {

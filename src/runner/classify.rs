@@ -43,8 +43,28 @@ impl Evidence {
     }
 }
 
-/// The result, or why there is none.
-pub(crate) fn classify(evidence: &Evidence) -> Result<TrainingResult, Failure> {
+/// What an attempt came to.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Verdict {
+    /// The train function returned a result that counts.
+    Result(TrainingResult),
+    /// It ended early, as the study's pruner wanted.
+    Pruned,
+    /// There is no result.
+    Failure(Failure),
+}
+
+/// Decides what an attempt came to.
+pub(crate) fn classify(evidence: &Evidence) -> Verdict {
+    match result(evidence) {
+        Ok(Some(result)) => Verdict::Result(result),
+        Ok(None) => Verdict::Pruned,
+        Err(failure) => Verdict::Failure(failure),
+    }
+}
+
+/// The result, none if it was pruned, or why there is none.
+fn result(evidence: &Evidence) -> Result<Option<TrainingResult>, Failure> {
     if let Some(limit) = evidence.limit {
         return Err(failure(
             evidence,
@@ -56,7 +76,8 @@ pub(crate) fn classify(evidence: &Evidence) -> Result<TrainingResult, Failure> {
         return Err(failure(evidence, FailureClass::Journal, message.clone()));
     }
     match &evidence.outcome {
-        Some(Outcome::Ok(result)) if result.primary_metric.is_finite() => Ok(result.clone()),
+        Some(Outcome::Ok(result)) if result.primary_metric.is_finite() => Ok(Some(result.clone())),
+        Some(Outcome::Pruned { .. }) => Ok(None),
         Some(Outcome::Ok(result)) => Err(failure(
             evidence,
             FailureClass::Nan,
@@ -156,9 +177,9 @@ fn is_cuda_oom(class: FailureClass, message: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{Evidence, Exited, classify};
+    use super::{Evidence, Exited, Verdict, classify};
     use crate::runner::limits::Limit;
-    use explr_protocol::{Direction, FailureClass, Outcome, TrainError, TrainingResult};
+    use explr_protocol::{Direction, Failure, FailureClass, Outcome, TrainError, TrainingResult};
     use std::collections::BTreeMap;
     use std::time::Duration;
 
@@ -174,15 +195,22 @@ mod tests {
         }
     }
 
+    fn failure(evidence: &Evidence) -> Failure {
+        match classify(evidence) {
+            Verdict::Failure(failure) => failure,
+            other => panic!("{other:?}"),
+        }
+    }
+
     fn class(evidence: &Evidence) -> FailureClass {
-        classify(evidence).unwrap_err().class
+        failure(evidence).class
     }
 
     #[test]
     fn a_crash_after_the_result_is_no_failure() {
         let mut seen = Evidence::of(Exited::Signal(11));
         seen.outcome = Some(Outcome::Ok(result(0.5)));
-        assert_eq!(classify(&seen), Ok(result(0.5)));
+        assert_eq!(classify(&seen), Verdict::Result(result(0.5)));
     }
 
     #[test]
@@ -218,7 +246,7 @@ mod tests {
         let mut seen = Evidence::of(Exited::Signal(9));
         seen.killed_by_us = true;
         seen.limit = Some(Limit::Wall(Duration::from_secs(2)));
-        let failure = classify(&seen).unwrap_err();
+        let failure = failure(&seen);
         assert_eq!(failure.class, FailureClass::Timeout);
         assert_eq!(
             failure.message,
@@ -237,12 +265,22 @@ mod tests {
         ]
         .map(String::from)
         .to_vec();
-        let failure = classify(&seen).unwrap_err();
+        let failure = failure(&seen);
         assert_eq!(failure.class, FailureClass::CudaOom);
         assert_eq!(
             failure.message,
             "uncaught C++ exception c10::Error: CUDA out of memory. Tried to allocate 2.00 GiB."
         );
+    }
+
+    #[test]
+    fn a_pruned_trial_has_not_failed() {
+        let mut seen = Evidence::of(Exited::Code(0));
+        seen.outcome = Some(Outcome::Pruned {
+            step: 3,
+            value: f64::NAN,
+        });
+        assert_eq!(classify(&seen), Verdict::Pruned);
     }
 
     #[test]
@@ -253,7 +291,7 @@ mod tests {
             message: "index out of bounds".into(),
             location: Some("src/lib.rs:7:5".into()),
         }));
-        let failure = classify(&seen).unwrap_err();
+        let failure = failure(&seen);
         assert_eq!(failure.class, FailureClass::Panic);
         assert_eq!(failure.location.as_deref(), Some("src/lib.rs:7:5"));
     }

@@ -8,17 +8,18 @@ use super::stop::StopLevel;
 use super::{RunError, Sink};
 use crate::report::RunEvent;
 use crate::worker::host::Host;
-use explr_protocol::TrainFunction;
 use explr_protocol::control::{Assignment, FromWorker};
+use explr_protocol::{Answer, Ask, TrainFunction};
 use std::sync::Arc;
 use std::time::Instant;
 use tokio::sync::{mpsc, watch};
 
-/// Runs `function` on `assignment`.
+/// Runs `function` on `assignment`; `answer` speaks for the study.
 pub(super) async fn supervise(
     function: Arc<dyn TrainFunction>,
     assignment: Assignment,
     mut stop: watch::Receiver<StopLevel>,
+    answer: &mut dyn FnMut(Ask) -> Answer,
     sink: &mut Sink<'_>,
 ) -> Result<Ended, RunError> {
     let began = Instant::now();
@@ -47,6 +48,7 @@ pub(super) async fn supervise(
                     after: began.elapsed(),
                 }),
                 Some(FromWorker::Heartbeat) => {}
+                Some(FromWorker::Ask(question)) => host.answer(answer(question)),
                 Some(FromWorker::Progress(progress)) => sink(RunEvent::Progress(progress)),
                 Some(FromWorker::Log { level, message }) => sink(RunEvent::Log { level, message }),
                 Some(FromWorker::JournalFailed { message }) => {

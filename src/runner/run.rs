@@ -1,7 +1,7 @@
 //! A run, from its configuration to its outcome.
 
 use super::attempt::{self, Ended};
-use super::classify::classify;
+use super::classify::{Verdict, classify};
 use super::limits::Limits;
 use super::outcome::RunOutcome;
 use super::plan::{Plan, Request};
@@ -15,7 +15,7 @@ use crate::store::journal::Writer;
 use crate::store::{Manifest, RunDir, RunLock, Store};
 use crate::tracking::{ServerStatus, Settings, Shipper};
 use explr_protocol::control::{self, Assignment};
-use explr_protocol::{Event, Failure, RunContext, RunState, TrainingResult};
+use explr_protocol::{Answer, Ask, Event, Failure, RunContext, RunState, TrainingResult};
 use serde_json::Value;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -291,7 +291,14 @@ impl<'a> Run<'a> {
             && let Some(function) = &self.request.function
         {
             let function = std::sync::Arc::clone(function);
-            return Ok(in_process::supervise(function, assignment, subscription, sink).await?);
+            return Ok(in_process::supervise(
+                function,
+                assignment,
+                subscription,
+                &mut no_study,
+                sink,
+            )
+            .await?);
         }
         let worker = &self.request.loaded.config.worker;
         let limits = Limits {
@@ -313,9 +320,9 @@ impl<'a> Run<'a> {
             &spawn,
             assignment,
             limits,
-            &self.dir.log_path(),
             subscription,
             &mut tracking,
+            &mut no_study,
             sink,
         )
         .await?)
@@ -343,6 +350,7 @@ impl<'a> Run<'a> {
                 checkpoint_dir: self.checkpoints.clone(),
                 artifact_dir: self.dir.artifact_dir(),
                 attempt: self.attempt,
+                time_budget: None,
                 trial: None,
             },
             journal: self.dir.journal_path(),
@@ -379,6 +387,7 @@ impl<'a> Run<'a> {
             environment,
             folder: std::env::current_dir().unwrap_or_else(|_| self.dir.path().to_owned()),
             run_id: self.dir.id().to_string(),
+            log: self.dir.log_path(),
         })
     }
 
@@ -435,12 +444,20 @@ fn state(state: RunState, attempt: u32, failure: Option<Failure>) -> Event {
 /// What the end of an attempt means for the run.
 fn judge(ended: &Ended) -> (RunState, Option<TrainingResult>, Option<Failure>) {
     match (classify(&ended.evidence), ended.stopped) {
-        (Ok(result), Some(_)) if result.stopped_early => {
+        (Verdict::Result(result), Some(_)) if result.stopped_early => {
             (RunState::Interrupted, Some(result), None)
         }
-        (Ok(result), _) => (RunState::Completed, Some(result), None),
-        (Err(_), Some(_)) => (RunState::Interrupted, None, None),
-        (Err(failure), None) => (RunState::Failed, None, Some(failure)),
+        (Verdict::Result(result), _) => (RunState::Completed, Some(result), None),
+        (Verdict::Pruned, _) => (RunState::Pruned, None, None),
+        (Verdict::Failure(_), Some(_)) => (RunState::Interrupted, None, None),
+        (Verdict::Failure(failure), None) => (RunState::Failed, None, Some(failure)),
+    }
+}
+
+/// What a run without a study answers.
+fn no_study(_: Ask) -> Answer {
+    Answer::Refused {
+        message: "this run is no trial of a study".to_owned(),
     }
 }
 

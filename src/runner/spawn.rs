@@ -23,6 +23,8 @@ pub(crate) struct Spawn {
     pub(crate) environment: Vec<(String, String)>,
     pub(crate) folder: PathBuf,
     pub(crate) run_id: String,
+    /// Where its output is kept.
+    pub(crate) log: PathBuf,
 }
 
 /// A worker process and the ends of its pipes.

@@ -75,7 +75,7 @@ pub(super) fn status(state: RunState) -> Option<RunStatus> {
     match state {
         RunState::Created => None,
         RunState::Running => Some(RunStatus::Running),
-        RunState::Completed => Some(RunStatus::Finished),
+        RunState::Completed | RunState::Pruned => Some(RunStatus::Finished),
         RunState::Failed => Some(RunStatus::Failed),
         RunState::Interrupted => Some(RunStatus::Killed),
     }

@@ -64,16 +64,18 @@ impl Control {
     pub(crate) fn receive_assignment(&self) -> Option<Box<Assignment>> {
         match self.receive()? {
             ToWorker::Start(assignment) => Some(assignment),
-            ToWorker::Stop => None,
+            ToWorker::Stop | ToWorker::Answer(_) => None,
         }
     }
 
-    /// Passes requests to stop on to the train function until the
+    /// Passes answers and requests to stop on to the train function until the
     /// orchestrator is gone.
     pub(crate) fn listen(&self, host: &Host) {
         while let Some(message) = self.receive() {
-            if message == ToWorker::Stop {
-                host.request_stop();
+            match message {
+                ToWorker::Stop => host.request_stop(),
+                ToWorker::Answer(answer) => host.answer(answer),
+                ToWorker::Start(_) => {}
             }
         }
     }

@@ -3,15 +3,15 @@
 use super::replay::Replay;
 use crate::store::StoreError;
 use crate::store::journal::Writer;
-use explr_protocol::abi::{ABI_VERSION, Bytes, HostTable, RawMetric, Status};
+use explr_protocol::abi::{ABI_VERSION, Bytes, HostTable, RawMetric, Status, TakeAnswer};
 use explr_protocol::control::{FromWorker, Progress};
-use explr_protocol::{Event, FailureClass, LogLevel, Outcome, TrainError};
+use explr_protocol::{Answer, Ask, Event, FailureClass, LogLevel, Outcome, TrainError};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::ffi::c_void;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError, mpsc};
 
 /// Log lines that wait to be shown; the journal has them all.
 const LOG_BACKLOG: usize = 1000;
@@ -29,6 +29,9 @@ pub(crate) struct Host {
     /// The function has seen the request to stop.
     stop_seen: AtomicBool,
     outcome: Mutex<Option<Outcome>>,
+    /// Whoever asks holds the lock, so one question is open at a time.
+    answers: Mutex<mpsc::Receiver<Answer>>,
+    answered: mpsc::Sender<Answer>,
 }
 
 struct Journal {
@@ -53,6 +56,7 @@ struct News {
 impl Host {
     /// Opens the run's journal.
     pub(crate) fn open(journal: &Path, outlet: Outlet) -> Result<Self, StoreError> {
+        let (answered, answers) = mpsc::channel();
         Ok(Self {
             outlet,
             path: journal.to_owned(),
@@ -69,6 +73,8 @@ impl Host {
             stop: AtomicBool::new(false),
             stop_seen: AtomicBool::new(false),
             outcome: Mutex::new(None),
+            answers: Mutex::new(answers),
+            answered,
         })
     }
 
@@ -82,6 +88,22 @@ impl Host {
         self.stop.store(true, Ordering::Relaxed);
     }
 
+    /// Asks the study, and waits for its answer.
+    pub(crate) fn ask(&self, question: Ask) -> Answer {
+        let answers = lock(&self.answers);
+        self.send(FromWorker::Ask(question));
+        // The sender lives in `self`, so this ends with an answer, or with the
+        // process, when the orchestrator is gone.
+        answers.recv().unwrap_or_else(|error| Answer::Refused {
+            message: error.to_string(),
+        })
+    }
+
+    /// Takes the answer to the open question.
+    pub(crate) fn answer(&self, answer: Answer) {
+        let _ = self.answered.send(answer);
+    }
+
     /// The C table of this host, valid as long as the host is.
     pub(crate) fn table(&self) -> HostTable {
         HostTable {
@@ -91,6 +113,7 @@ impl Host {
             log_event,
             progress,
             finish,
+            ask,
             stop_requested,
             journal_len,
             last_error,
@@ -193,7 +216,7 @@ impl Host {
         });
         let mut result = match outcome {
             Outcome::Ok(result) => result,
-            Outcome::Err(error) => return Outcome::Err(error),
+            Outcome::Err(_) | Outcome::Pruned { .. } => return outcome,
         };
         result.stopped_early |= self.stop_seen.load(Ordering::Relaxed);
         let mut journal = lock(&self.journal);
@@ -319,6 +342,24 @@ unsafe extern "C" fn finish(host: *const c_void, outcome: Bytes) -> Status {
             });
         }
         lock(&host.outcome).get_or_insert(outcome);
+        Ok(())
+    })
+}
+
+unsafe extern "C" fn ask(
+    host: *const c_void,
+    question: Bytes,
+    take: TakeAnswer,
+    sink: *mut c_void,
+) -> Status {
+    guarded(|| {
+        // SAFETY: the table's contract.
+        let (host, question) = unsafe { (host_of(host), question.as_slice()) };
+        let question =
+            serde_json::from_slice(question).map_err(|e| format!("not a question: {e}"))?;
+        let answer = serde_json::to_vec(&host.ask(question)).map_err(|e| e.to_string())?;
+        // SAFETY: the table's contract: `take` may be called once with `sink`.
+        unsafe { take(sink, Bytes::new(&answer)) };
         Ok(())
     })
 }

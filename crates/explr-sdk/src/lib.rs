@@ -33,6 +33,7 @@
 mod artifact;
 mod context;
 mod entry;
+mod epochs;
 mod error;
 mod export;
 mod function;
@@ -40,18 +41,23 @@ mod host;
 mod names;
 mod panics;
 mod params;
+mod report;
 mod result;
 mod resume;
+mod suggest;
 #[cfg(feature = "torch")]
 mod torch;
 mod tracker;
 
 pub use context::TrainingContext;
+pub use epochs::Epochs;
 pub use error::{Error, Result};
 pub use explr_protocol::{Dataset, Device as DeviceSpec, Direction, LogLevel, TrialRef};
 pub use function::Function;
 pub use params::ParamError;
+pub use report::{Pruned, ReportError};
 pub use result::TrainingResult;
+pub use suggest::{SuggestCategorical, SuggestError, SuggestFloat, SuggestInt};
 pub use tracker::{LogError, Tracker};
 
 #[cfg(feature = "torch")]

@@ -42,7 +42,7 @@ impl Style {
         cell.fg(match state {
             Some(RunState::Completed) => Color::Green,
             Some(RunState::Running) => Color::Cyan,
-            Some(RunState::Interrupted) => Color::Yellow,
+            Some(RunState::Interrupted | RunState::Pruned) => Color::Yellow,
             Some(RunState::Created) => Color::Reset,
             Some(RunState::Failed) | None => Color::Red,
         })
