@@ -11,8 +11,6 @@ use explr_protocol::control::{Assignment, FromWorker, ToWorker};
 use explr_protocol::{Answer, Ask, Outcome};
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
-use std::os::unix::process::ExitStatusExt;
-use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::unix::OwnedWriteHalf;
@@ -66,11 +64,11 @@ pub(super) async fn supervise(
         source,
     })?;
     let Worker {
-        mut child,
+        mut process,
         pid,
         control,
         output: mut pipe,
-    } = spawn.start().map_err(|source| RunError::Spawn {
+    } = spawn.start().await.map_err(|source| RunError::Spawn {
         program: spawn.program.clone(),
         source,
     })?;
@@ -98,7 +96,7 @@ pub(super) async fn supervise(
     let mut buffer = vec![0; 64 << 10];
     let (mut talks, mut prints) = (true, true);
     let mut ticks = tokio::time::interval(ASIDE);
-    let status = loop {
+    let exited = loop {
         let next_look = supervisor.watch.next_look();
         tokio::select! {
             biased;
@@ -112,7 +110,7 @@ pub(super) async fn supervise(
                 Ok(0) | Err(_) => prints = false,
                 Ok(length) => supervisor.print(&buffer[..length]),
             },
-            status = child.wait() => break status.map_err(RunError::Wait)?,
+            exited = process.wait() => break exited.map_err(RunError::Wait)?,
             level = changed(&mut stop) => supervisor.obey(level).await,
             () = sleep_until(next_look) => supervisor.look().await,
             _ = ticks.tick() => if let Some(event) = aside() {
@@ -133,7 +131,7 @@ pub(super) async fn supervise(
     }
     let shown = supervisor.output.end();
     supervisor.show(shown);
-    Ok(supervisor.conclude(status, self::oom_kills() > oom_kills))
+    Ok(supervisor.conclude(exited, self::oom_kills() > oom_kills))
 }
 
 impl Supervisor<'_, '_> {
@@ -253,11 +251,7 @@ impl Supervisor<'_, '_> {
         }
     }
 
-    fn conclude(self, status: ExitStatus, oom_kill: bool) -> Ended {
-        let exited = match status.signal() {
-            Some(signal) => Exited::Signal(signal),
-            None => Exited::Code(status.code().unwrap_or(-1)),
-        };
+    fn conclude(self, exited: Exited, oom_kill: bool) -> Ended {
         Ended {
             stopped: self.stopped,
             evidence: Evidence {

@@ -3,12 +3,26 @@
 use super::limits::Limit;
 use explr_protocol::{Failure, FailureClass, Outcome, TrainingResult};
 use nix::sys::signal::Signal;
+use std::os::unix::process::ExitStatusExt;
+use std::process::ExitStatus;
 
 /// How a worker process ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Exited {
     Code(i32),
     Signal(i32),
+    /// Nobody knows: the template that it was forked from is gone, and its
+    /// workers with it.
+    Lost,
+}
+
+impl From<ExitStatus> for Exited {
+    fn from(status: ExitStatus) -> Self {
+        match status.signal() {
+            Some(signal) => Self::Signal(signal),
+            None => Self::Code(status.code().unwrap_or(-1)),
+        }
+    }
 }
 
 /// What was seen of one attempt.
@@ -100,6 +114,12 @@ fn died(evidence: &Evidence) -> Failure {
         Exited::Code(code) => (
             FailureClass::Exit,
             format!("the worker exited with code {code} before the train function returned"),
+        ),
+        Exited::Lost => (
+            FailureClass::Signal,
+            "the template process that the worker was forked from has ended, and the worker with \
+             it"
+            .to_owned(),
         ),
         Exited::Signal(number) => match Signal::try_from(number) {
             Ok(Signal::SIGABRT) => (
@@ -234,6 +254,7 @@ mod tests {
             class(&Evidence::of(Exited::Signal(9))),
             FailureClass::Signal
         );
+        assert_eq!(class(&Evidence::of(Exited::Lost)), FailureClass::Signal);
         let mut oom = Evidence::of(Exited::Signal(9));
         oom.oom_kill = true;
         assert_eq!(class(&oom), FailureClass::Oom);

@@ -7,6 +7,7 @@ use super::classify::{Evidence, Exited};
 use super::stop::StopLevel;
 use super::{RunError, Sink};
 use crate::report::RunEvent;
+use crate::worker::AtHand;
 use crate::worker::host::Host;
 use explr_protocol::control::{Assignment, FromWorker};
 use explr_protocol::{Answer, Ask, TrainFunction};
@@ -33,7 +34,8 @@ pub(super) async fn supervise(
         .map_err(|error| RunError::Plugin(error.to_string()))?;
     let working = Arc::clone(&host);
     let thread = std::thread::spawn(move || {
-        let outcome = crate::worker::execute(&assignment, &[&*function], &working);
+        let outcome =
+            crate::worker::execute(&assignment, &AtHand::Functions(&[&*function]), &working);
         working.send(FromWorker::Finished { outcome });
     });
     let mut evidence = Evidence::of(Exited::Code(0));

@@ -28,6 +28,8 @@ mod resume;
 mod run;
 mod spawn;
 mod stop;
+#[cfg_attr(not(test), expect(dead_code, reason = "studies use it"))]
+mod template;
 
 pub use error::RunError;
 pub use libtorch::find as find_libtorch;

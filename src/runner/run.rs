@@ -388,6 +388,7 @@ impl<'a> Run<'a> {
             folder: std::env::current_dir().unwrap_or_else(|_| self.dir.path().to_owned()),
             run_id: self.dir.id().to_string(),
             log: self.dir.log_path(),
+            template: None,
         })
     }
 
