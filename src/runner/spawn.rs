@@ -7,7 +7,8 @@ use explr_protocol::control::{FD_VARIABLE, RUN_VARIABLE};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
 use nix::unistd::{Pid, getpid, getppid, pipe2};
 use std::ffi::{OsStr, OsString};
-use std::io;
+use std::fs::File;
+use std::io::{self, Read};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::net::UnixStream as StdStream;
 use std::path::PathBuf;
@@ -182,6 +183,8 @@ pub(crate) fn own_arguments() -> Vec<OsString> {
 /// Ends every process that carries the mark of `run_id`, wherever it has
 /// gone: what the train function started may have left the process group.
 pub(crate) fn end_strays(run_id: &str) {
+    // Every process is looked at for every run, so each costs few calls.
+    let mut environment = Vec::with_capacity(64 << 10);
     let mark = format!("{RUN_VARIABLE}={run_id}");
     let Ok(processes) = std::fs::read_dir("/proc") else {
         return;
@@ -190,7 +193,12 @@ pub(crate) fn end_strays(run_id: &str) {
         let Some(pid) = pid_of(&process.file_name()) else {
             continue;
         };
-        let environment = std::fs::read(process.path().join("environ")).unwrap_or_default();
+        environment.clear();
+        let read = File::open(process.path().join("environ"))
+            .and_then(|mut file| file.read_to_end(&mut environment));
+        if read.is_err() {
+            continue;
+        }
         let marked = environment
             .split(|byte| *byte == 0)
             .any(|variable| variable == mark.as_bytes());

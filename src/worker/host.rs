@@ -1,13 +1,14 @@
 //! What a train function talks to: the other side of the plugin's C table.
 
-use super::replay::Replay;
+use super::replay::{self, Replay};
 use crate::store::StoreError;
 use crate::store::journal::Writer;
 use explr_protocol::abi::{ABI_VERSION, Bytes, HostTable, RawMetric, Status, TakeAnswer};
 use explr_protocol::control::{FromWorker, Progress};
 use explr_protocol::{Answer, Ask, Event, FailureClass, LogLevel, Outcome, TrainError};
+use serde_json::Value;
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ffi::c_void;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -43,6 +44,8 @@ struct Journal {
     logged: u64,
     logged_at_last_look: u64,
     failure: Option<String>,
+    /// The params that the journal holds, once one is logged.
+    params: Option<HashMap<String, Value>>,
 }
 
 #[derive(Default)]
@@ -68,6 +71,7 @@ impl Host {
                 logged: 0,
                 logged_at_last_look: 0,
                 failure: None,
+                params: None,
             }),
             news: Mutex::new(News::default()),
             stop: AtomicBool::new(false),
@@ -158,7 +162,8 @@ impl Host {
         remember_failure(&mut journal, written)
     }
 
-    /// Appends an event.
+    /// Appends an event. A param that the journal holds already, from an attempt
+    /// before, is not written again.
     pub(crate) fn log_event(&self, event: &Event) -> Result<(), StoreError> {
         let mut journal = lock(&self.journal);
         if let Event::Log { level, message } = event {
@@ -173,7 +178,21 @@ impl Host {
         {
             journal.replay = Replay::load(&self.path, *seq_of_checkpoint)?;
         }
+        if let Event::Param { key, value } = event {
+            let params = match journal.params.take() {
+                Some(params) => params,
+                None => replay::params(&self.path)?,
+            };
+            if journal.params.insert(params).get(key) == Some(value) {
+                return Ok(());
+            }
+        }
         let written = journal.writer.append(event).map(|_| ());
+        if let (Event::Param { key, value }, Ok(()), Some(params)) =
+            (event, &written, &mut journal.params)
+        {
+            params.entry(key.clone()).or_insert_with(|| value.clone());
+        }
         remember_failure(&mut journal, written)
     }
 
@@ -219,13 +238,11 @@ impl Host {
             Outcome::Err(_) | Outcome::Pruned { .. } => return outcome,
         };
         result.stopped_early |= self.stop_seen.load(Ordering::Relaxed);
-        let mut journal = lock(&self.journal);
-        let written = journal
+        match lock(&self.journal)
             .writer
             .append(&Event::Result(result.clone()))
-            .and_then(|_| journal.writer.sync());
-        match written {
-            Ok(()) => Outcome::Ok(result),
+        {
+            Ok(_) => Outcome::Ok(result),
             Err(error) => Outcome::Err(TrainError {
                 class: FailureClass::Journal,
                 message: error.to_string(),
@@ -390,4 +407,71 @@ unsafe extern "C" fn last_error(_: *const c_void, buffer: *mut u8, capacity: usi
         }
         message.len()
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Host;
+    use crate::store::journal::Reader;
+    use explr_protocol::control::FromWorker;
+    use explr_protocol::{Answer, Ask, Event};
+    use serde_json::{Value, json};
+    use std::sync::{Arc, mpsc};
+
+    #[test]
+    fn an_attempt_does_not_repeat_the_params_of_the_one_before() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("events.jsonl");
+        let param = |key: &str, value: Value| Event::Param {
+            key: key.to_owned(),
+            value,
+        };
+        for (lr, more) in [(json!(0.1), "first"), (json!(0.1), "second")] {
+            let host = Host::open(&path, Box::new(|_| {})).unwrap();
+            host.log_event(&param("lr", lr)).unwrap();
+            for _ in 0..2 {
+                host.log_event(&param(more, json!(null))).unwrap();
+            }
+        }
+        let keys: Vec<_> = Reader::open(&path, 0)
+            .unwrap()
+            .map(|entry| match entry.unwrap().record.event {
+                Event::Param { key, .. } => key,
+                other => panic!("{other:?}"),
+            })
+            .collect();
+        assert_eq!(keys, ["lr", "first", "second"]);
+    }
+
+    #[test]
+    fn threads_that_ask_at_once_each_get_their_own_answer() {
+        let folder = tempfile::tempdir().unwrap();
+        let (sender, messages) = mpsc::channel();
+        let outlet = Box::new(move |message| sender.send(message).unwrap());
+        let host = Arc::new(Host::open(&folder.path().join("events.jsonl"), outlet).unwrap());
+        let asking: Vec<_> = (0..8)
+            .map(|step| {
+                let host = Arc::clone(&host);
+                std::thread::spawn(move || {
+                    let value = f64::from(step);
+                    let step = i64::from(step);
+                    assert_eq!(
+                        host.ask(Ask::Report { step, value }),
+                        Answer::Value(step.into())
+                    );
+                })
+            })
+            .collect();
+        for _ in 0..8 {
+            let Ok(FromWorker::Ask(Ask::Report { step, .. })) = messages.recv() else {
+                panic!("no question");
+            };
+            // The next question waits for this answer.
+            assert!(messages.try_recv().is_err());
+            host.answer(Answer::Value(step.into()));
+        }
+        for thread in asking {
+            thread.join().unwrap();
+        }
+    }
 }

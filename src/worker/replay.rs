@@ -8,12 +8,24 @@
 use crate::store::StoreError;
 use crate::store::journal::Reader;
 use explr_protocol::Event;
+use serde_json::Value;
 use std::collections::HashMap;
 use std::path::Path;
 
 /// Bound on memory: about 60 MB. A run that logs more between two checkpoints
 /// logs the rest again.
 const MOST: usize = 1_000_000;
+
+/// The params that a journal holds, each with its first value.
+pub(crate) fn params(journal: &Path) -> Result<HashMap<String, Value>, StoreError> {
+    let mut params = HashMap::new();
+    for entry in Reader::open(journal, 0)? {
+        if let Event::Param { key, value } = entry?.record.event {
+            params.entry(key).or_insert(value);
+        }
+    }
+    Ok(params)
+}
 
 /// Metrics that the journal holds and the function has not repeated yet.
 #[derive(Default)]
