@@ -30,6 +30,15 @@ use tokio::task::JoinHandle;
 /// The longest message of a template, with a loader's words in it.
 const PACKET: usize = 64 << 10;
 
+/// Variables that libraries read once, as they are opened (measured with
+/// libtorch 2.10): in a fork it is too late for another value.
+const READ_WHEN_OPENED: [&str; 4] = [
+    "OMP_NUM_THREADS",
+    "OMP_WAIT_POLICY",
+    "PYTORCH_CUDA_ALLOC_CONF",
+    "PYTORCH_ALLOC_CONF",
+];
+
 /// Workers can't be forked; each has to be started afresh.
 #[derive(Debug, thiserror::Error)]
 #[error("workers can't be forked: {why}")]
@@ -52,6 +61,7 @@ pub(crate) struct Template {
     socket: Arc<Socket>,
     state: Arc<Mutex<State>>,
     listener: JoinHandle<()>,
+    environment: Vec<(String, String)>,
     _process: Child,
 }
 
@@ -114,6 +124,7 @@ impl Template {
             listener: tokio::spawn(listen(Arc::clone(&socket), Arc::clone(&state))),
             socket,
             state,
+            environment: spawn.environment.clone(),
             _process: process,
         })
     }
@@ -123,12 +134,19 @@ impl Template {
         lock(&self.state).gone
     }
 
-    /// Forks a worker, with `environment` on top of the template's own.
+    /// Forks a worker, with `environment` on top of the template's own. What
+    /// libraries read as they are opened must be the same in both.
     pub(super) async fn fork(
         &self,
         run_id: &str,
         environment: &[(String, String)],
     ) -> io::Result<Worker> {
+        if let Some(name) = self.differs(environment) {
+            return Err(io::Error::other(format!(
+                "`{name}` is read when the plugin is opened, so a worker can't have another than \
+                 its template"
+            )));
+        }
         let Pipes {
             control: (ours, theirs),
             output: (read, write),
@@ -147,6 +165,19 @@ impl Template {
             .map_err(|_| gone())?
             .map_err(io::Error::other)?;
         Worker::new(Process::Forked(exit), pid, ours, read)
+    }
+
+    /// The first variable of a worker that comes too late.
+    fn differs<'e>(&self, environment: &'e [(String, String)]) -> Option<&'e str> {
+        let own = |name: &str| {
+            let mut all = self.environment.iter().rev();
+            all.find(|(own, _)| own == name).map(|(_, value)| value)
+        };
+        environment
+            .iter()
+            .filter(|(name, _)| READ_WHEN_OPENED.contains(&name.as_str()))
+            .find(|(name, value)| own(name) != Some(value))
+            .map(|(name, _)| name.as_str())
     }
 }
 

@@ -18,7 +18,7 @@ use nix::cmsg_space;
 use nix::errno::Errno;
 use nix::libc;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signal::{SigHandler, SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg, send};
 use nix::unistd::{ForkResult, Pid, dup2_stderr, dup2_stdout, fork, getpid, getppid, setpgid};
@@ -42,6 +42,7 @@ pub(super) fn run() -> i32 {
 }
 
 fn serve() -> io::Result<()> {
+    leave_signals_to_the_orchestrator();
     let socket = Socket(inherited(FD_VARIABLE)?);
     let mark = Mark::find();
     // SAFETY: this process has no other thread, see above. What the train
@@ -319,6 +320,15 @@ impl Mark {
         // SAFETY: the text is on this process's stack, it is as long as
         // `NO_RUN`, whose length the id has, and no other thread reads it.
         unsafe { std::ptr::copy_nonoverlapping(run_id.as_ptr(), self.0, NO_RUN.len()) };
+    }
+}
+
+/// A SIGTERM to every process of a service would end the workers without
+/// their grace period. A worker sets its own handlers.
+fn leave_signals_to_the_orchestrator() {
+    for signal in [Signal::SIGINT, Signal::SIGTERM] {
+        // SAFETY: to ignore a signal runs no code.
+        let _ = unsafe { nix::sys::signal::signal(signal, SigHandler::SigIgn) };
     }
 }
 

@@ -308,6 +308,34 @@ async fn workers_end_with_their_template() {
 }
 
 #[tokio::test]
+async fn a_signal_to_the_template_disturbs_no_worker() {
+    let lab = Lab::new().await;
+    let stop = Stop::new();
+    let mut worker = 0;
+    let mut no_study = |_| Answer::Continue;
+    let mut terminate = |event| match event {
+        RunEvent::Started { pid, .. } => worker = i32::try_from(pid.unwrap()).unwrap(),
+        RunEvent::Progress(_) if !stop.is_raised() => {
+            kill(Pid::from_raw(parent(worker)), Signal::SIGTERM).unwrap();
+            stop.raise(StopReason::Program);
+        }
+        _ => {}
+    };
+    let done = lab
+        .run_with(
+            "waits",
+            json!({}),
+            &[],
+            &stop,
+            &mut no_study,
+            &mut terminate,
+        )
+        .await;
+    done.result();
+    lab.run("descend", json!({})).await.result();
+}
+
+#[tokio::test]
 async fn workers_end_when_nobody_holds_their_template() {
     let lab = Lab::new().await;
     let started = std::cell::Cell::new(None);
@@ -367,6 +395,16 @@ async fn each_worker_has_its_own_environment_and_output() {
             assert!(log.contains(line), "{log}");
         }
     }
+}
+
+#[tokio::test]
+async fn a_variable_that_would_come_too_late_is_refused() {
+    let lab = Lab::new().await;
+    let template = lab.spawn.template.as_ref().unwrap();
+    let threads = [("OMP_NUM_THREADS".to_owned(), "2".to_owned())];
+    let refused = template.fork(RunId::new().as_str(), &threads).await.err();
+    let message = refused.unwrap().to_string();
+    assert!(message.contains("`OMP_NUM_THREADS`"), "{message}");
 }
 
 #[tokio::test]
