@@ -10,8 +10,7 @@
 //!     let lr = ctx.f64("lr")?;
 //!     let epochs = ctx.u64_or("epochs", 10)?;
 //!     let mut weight = 0.0;
-//!     for epoch in 0..epochs {
-//!         ctx.progress(epoch, epochs);
+//!     for epoch in ctx.epochs(0..epochs) {
 //!         weight -= lr * 2.0 * (weight - 3.0);
 //!         ctx.tracker().log_metric("val_loss", (weight - 3.0_f64).powi(2), epoch)?;
 //!     }
