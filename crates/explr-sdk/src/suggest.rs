@@ -141,47 +141,53 @@ impl TrainingContext {
         }
     }
 
-    /// The value of a parameter as it was given, as the study chooses it, or
-    /// the default; whoever calls checks that it is allowed.
-    fn settle(
+    /// Finds the value of a parameter, reads it with `read`, which knows what
+    /// is `allowed`, and logs it unless it was given: then it is in the journal.
+    fn settle<T>(
         &self,
         name: &str,
         distribution: Distribution,
         default: Option<Value>,
-    ) -> Result<Value, SuggestError> {
+        read: impl FnOnce(&Value) -> Option<T>,
+        allowed: impl FnOnce() -> String,
+    ) -> Result<T, SuggestError> {
         check_key("param", name)?;
-        if let Some(given) = find(self.hyperparameters(), name) {
-            return Ok(given.clone());
-        }
-        if self.trial().is_none() {
-            return default.ok_or_else(|| SuggestError::NotGiven {
+        let given = find(self.hyperparameters(), name);
+        let value = match given {
+            Some(given) => given.clone(),
+            None if self.trial().is_some() => self.ask_for(name, distribution)?,
+            None => default.ok_or_else(|| SuggestError::NotGiven {
                 name: name.to_owned(),
-            });
-        }
-        let refused = |why: String| {
-            Err(SuggestError::Refused {
-                name: name.to_owned(),
-                why,
-            })
+            })?,
         };
+        let Some(settled) = read(&value) else {
+            return Err(SuggestError::NotAllowed {
+                name: name.to_owned(),
+                value,
+                allowed: allowed(),
+            });
+        };
+        if given.is_none() {
+            self.tracker().log_param(name, value)?;
+        }
+        Ok(settled)
+    }
+
+    fn ask_for(&self, name: &str, distribution: Distribution) -> Result<Value, SuggestError> {
         let question = Ask::Suggest {
             name: name.to_owned(),
             distribution,
         };
-        match self.host.ask(&question) {
-            Ok(Answer::Value(value)) => Ok(value),
-            Ok(Answer::Refused { message }) => refused(message),
-            Ok(Answer::Continue | Answer::Prune) => refused("it did not answer".to_owned()),
-            Err(error) => refused(error.to_string()),
-        }
-    }
-
-    /// Logs a value that is allowed.
-    fn settled<T>(&self, name: &str, value: &Value, settled: T) -> Result<T, SuggestError> {
-        if find(self.hyperparameters(), name).is_none() {
-            self.tracker().log_param(name, value)?;
-        }
-        Ok(settled)
+        let why = match self.host.ask(&question) {
+            Ok(Answer::Value(value)) => return Ok(value),
+            Ok(Answer::Refused { message }) => message,
+            Ok(Answer::Continue | Answer::Prune) => "it answered another question".to_owned(),
+            Err(error) => error.to_string(),
+        };
+        Err(SuggestError::Refused {
+            name: name.to_owned(),
+            why,
+        })
     }
 }
 
@@ -213,20 +219,16 @@ impl SuggestFloat<'_> {
             log: self.log,
             step: self.step,
         };
-        let value = self
-            .context
-            .settle(self.name, distribution, self.default.map(Value::from))?;
-        match params::number(&value).filter(|number| self.allows(*number)) {
-            Some(number) => self.context.settled(self.name, &value, number),
-            None => Err(SuggestError::NotAllowed {
-                name: self.name.to_owned(),
-                value,
-                allowed: match self.step {
-                    Some(step) => format!("from {low} to {high} in steps of {step}"),
-                    None => format!("from {low} to {high}"),
-                },
-            }),
-        }
+        self.context.settle(
+            self.name,
+            distribution,
+            self.default.map(Value::from),
+            |value| params::number(value).filter(|number| self.allows(*number)),
+            || match self.step {
+                Some(step) => format!("from {low} to {high} in steps of {step}"),
+                None => format!("from {low} to {high}"),
+            },
+        )
     }
 
     fn allows(&self, value: f64) -> bool {
@@ -267,26 +269,21 @@ impl SuggestInt<'_> {
             log: self.log,
             step,
         };
-        let value = self
-            .context
-            .settle(self.name, distribution, self.default.map(Value::from))?;
-        let on_a_step = |number: i64| {
-            let above = i128::from(number) - i128::from(low);
-            above.checked_rem(i128::from(step)) == Some(0)
-        };
-        match params::integer(&value)
-            .filter(|number| self.range.contains(number) && on_a_step(*number))
-        {
-            Some(number) => self.context.settled(self.name, &value, number),
-            None => Err(SuggestError::NotAllowed {
-                name: self.name.to_owned(),
-                value,
-                allowed: match step {
-                    1 => format!("a whole number from {low} to {high}"),
-                    _ => format!("a whole number from {low} to {high} in steps of {step}"),
-                },
-            }),
-        }
+        self.context.settle(
+            self.name,
+            distribution,
+            self.default.map(Value::from),
+            |value| params::integer(value).filter(|number| self.allows(*number)),
+            || match step {
+                1 => format!("a whole number from {low} to {high}"),
+                _ => format!("a whole number from {low} to {high} in steps of {step}"),
+            },
+        )
+    }
+
+    fn allows(&self, value: i64) -> bool {
+        let above = i128::from(value) - i128::from(*self.range.start());
+        self.range.contains(&value) && above.checked_rem(self.step.into()) == Some(0)
     }
 }
 
@@ -314,18 +311,16 @@ impl<T: Serialize> SuggestCategorical<'_, T> {
         let distribution = Distribution::Categorical {
             choices: names.clone(),
         };
-        let value = self.context.settle(self.name, distribution, default)?;
-        let chosen = names
-            .iter()
-            .zip(self.choices)
-            .find(|(name, _)| **name == value);
-        match chosen {
-            Some((_, choice)) => self.context.settled(self.name, &value, choice),
-            None => Err(SuggestError::NotAllowed {
-                name: self.name.to_owned(),
-                value,
-                allowed: format!("one of {}", Value::Array(names)),
-            }),
-        }
+        let mut choices = self.choices;
+        self.context.settle(
+            self.name,
+            distribution,
+            default,
+            |value| {
+                let chosen = names.iter().position(|name| name == value)?;
+                Some(choices.swap_remove(chosen))
+            },
+            || format!("one of {}", Value::Array(names.clone())),
+        )
     }
 }
