@@ -44,8 +44,25 @@ struct Journal {
     logged: u64,
     logged_at_last_look: u64,
     failure: Option<String>,
-    /// The params that the journal holds, once one is logged.
+    /// The params of earlier attempts, once one is logged in this.
     params: Option<HashMap<String, Value>>,
+}
+
+impl Journal {
+    /// Whether an attempt before has written this param or report.
+    fn held_before(&mut self, event: &Event, path: &Path) -> Result<bool, StoreError> {
+        Ok(match event {
+            Event::Param { key, value } => {
+                let params = match self.params.take() {
+                    Some(params) => params,
+                    None => replay::params(path)?,
+                };
+                self.params.insert(params).get(key) == Some(value)
+            }
+            Event::Report { step, value } => self.replay.report_lives_again(*step, *value),
+            _ => false,
+        })
+    }
 }
 
 #[derive(Default)]
@@ -162,8 +179,8 @@ impl Host {
         remember_failure(&mut journal, written)
     }
 
-    /// Appends an event. A param that the journal holds already, from an attempt
-    /// before, is not written again.
+    /// Appends an event. A param or a report that the journal holds already,
+    /// from an attempt before, is not written again.
     pub(crate) fn log_event(&self, event: &Event) -> Result<(), StoreError> {
         let mut journal = lock(&self.journal);
         if let Event::Log { level, message } = event {
@@ -178,21 +195,10 @@ impl Host {
         {
             journal.replay = Replay::load(&self.path, *seq_of_checkpoint)?;
         }
-        if let Event::Param { key, value } = event {
-            let params = match journal.params.take() {
-                Some(params) => params,
-                None => replay::params(&self.path)?,
-            };
-            if journal.params.insert(params).get(key) == Some(value) {
-                return Ok(());
-            }
+        if journal.held_before(event, &self.path)? {
+            return Ok(());
         }
         let written = journal.writer.append(event).map(|_| ());
-        if let (Event::Param { key, value }, Ok(()), Some(params)) =
-            (event, &written, &mut journal.params)
-        {
-            params.entry(key.clone()).or_insert_with(|| value.clone());
-        }
         remember_failure(&mut journal, written)
     }
 
@@ -429,9 +435,7 @@ mod tests {
         for (lr, more) in [(json!(0.1), "first"), (json!(0.1), "second")] {
             let host = Host::open(&path, Box::new(|_| {})).unwrap();
             host.log_event(&param("lr", lr)).unwrap();
-            for _ in 0..2 {
-                host.log_event(&param(more, json!(null))).unwrap();
-            }
+            host.log_event(&param(more, json!(null))).unwrap();
         }
         let keys: Vec<_> = Reader::open(&path, 0)
             .unwrap()
@@ -441,6 +445,35 @@ mod tests {
             })
             .collect();
         assert_eq!(keys, ["lr", "first", "second"]);
+    }
+
+    #[test]
+    fn a_report_that_is_lived_again_is_not_repeated() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("events.jsonl");
+        let report = |step: i64, value: f64| Event::Report { step, value };
+        let host = Host::open(&path, Box::new(|_| {})).unwrap();
+        for step in 0..3 {
+            host.log_event(&report(step, 0.5)).unwrap();
+        }
+        drop(host);
+        let host = Host::open(&path, Box::new(|_| {})).unwrap();
+        let resumed = Event::Resumed {
+            seq_of_checkpoint: 1,
+            checkpoint: None,
+        };
+        host.log_event(&resumed).unwrap();
+        for event in [report(1, 0.5), report(2, 0.25), report(3, 0.5)] {
+            host.log_event(&event).unwrap();
+        }
+        let reports: Vec<_> = Reader::open(&path, 0)
+            .unwrap()
+            .filter_map(|entry| match entry.unwrap().record.event {
+                Event::Report { step, value } => Some(format!("{step} {value}")),
+                _ => None,
+            })
+            .collect();
+        assert_eq!(reports, ["0 0.5", "1 0.5", "2 0.5", "2 0.25", "3 0.5"]);
     }
 
     #[test]

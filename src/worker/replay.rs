@@ -27,7 +27,10 @@ pub(crate) fn params(journal: &Path) -> Result<HashMap<String, Value>, StoreErro
     Ok(params)
 }
 
-/// Metrics that the journal holds and the function has not repeated yet.
+/// Stands for the reports among the metrics; no metric has this name.
+const REPORT: &str = "";
+
+/// Metrics and reports that the journal holds and the function has not repeated yet.
 #[derive(Default)]
 pub(crate) struct Replay {
     keys: HashMap<String, HashMap<(i64, u64), u32>>,
@@ -47,17 +50,25 @@ impl Replay {
             if record.seq < seq {
                 continue;
             }
-            if let Event::Metric { key, value, step } = record.event {
-                *replay
-                    .keys
-                    .entry(key)
-                    .or_default()
-                    .entry((step, value.to_bits()))
-                    .or_default() += 1;
-                replay.left += 1;
-            }
+            let (key, value, step) = match record.event {
+                Event::Metric { key, value, step } => (key, value, step),
+                Event::Report { value, step } => (REPORT.to_owned(), value, step),
+                _ => continue,
+            };
+            *replay
+                .keys
+                .entry(key)
+                .or_default()
+                .entry((step, value.to_bits()))
+                .or_default() += 1;
+            replay.left += 1;
         }
         Ok(replay)
+    }
+
+    /// Whether this report is in the journal already. Each one counts once.
+    pub(crate) fn report_lives_again(&mut self, step: i64, value: f64) -> bool {
+        self.lives_again(REPORT, step, value)
     }
 
     /// Whether this metric is in the journal already. Each one counts once.
