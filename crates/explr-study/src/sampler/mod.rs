@@ -5,8 +5,12 @@
 //! never change, and holds no other state. So a study continues the same in
 //! another process.
 
+mod grid;
+mod qmc;
 mod random;
 
+pub use grid::Grid;
+pub use qmc::Qmc;
 pub use random::Random;
 
 use crate::{Distribution, History, Rng, SearchSpace, StudyError, Trial};
