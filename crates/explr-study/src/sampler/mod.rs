@@ -5,10 +5,16 @@
 //! never change, and holds no other state. So a study continues the same in
 //! another process.
 
+mod cmaes;
+mod gp;
 mod grid;
+mod linalg;
+mod normal;
 mod qmc;
 mod random;
 
+pub use cmaes::CmaEs;
+pub use gp::Gp;
 pub use grid::Grid;
 pub use qmc::Qmc;
 pub use random::Random;
