@@ -335,6 +335,18 @@ impl Distribution {
         }
     }
 
+    /// Whether a parameter may have both distributions in one study, by
+    /// Optuna's rule: bounds and steps may change; the type, the scale and the
+    /// choices may not.
+    pub fn is_compatible(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Float(a), Self::Float(b)) => a.log == b.log,
+            (Self::Int(a), Self::Int(b)) => a.log == b.log,
+            (Self::Categorical(a), Self::Categorical(b)) => a == b,
+            _ => false,
+        }
+    }
+
     /// Number of values, if it is finite.
     pub fn count(&self) -> Option<u64> {
         match self {

@@ -1,5 +1,6 @@
 use crate::distribution::{Distribution, DistributionError};
 use crate::space::SpaceError;
+use crate::storage::StorageError;
 use crate::trial::TrialState;
 use serde_json::Value;
 
@@ -12,6 +13,40 @@ pub enum StudyError {
     /// A distribution is wrong.
     #[error(transparent)]
     Distribution(#[from] DistributionError),
+    /// The journal can't be read or written.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    /// The study was begun with other settings.
+    #[error(
+        "study `{study}` was begun differently: {}{}",
+        differences.join("; "),
+        if *forceable { "" } else { "; only a study of a new name can be so" }
+    )]
+    Differs {
+        /// The study.
+        study: String,
+        /// What differs, one line each.
+        differences: Vec<String>,
+        /// Whether the study can go on with the new settings.
+        forceable: bool,
+    },
+    /// Someone deleted the study.
+    #[error("study `{study}` was deleted")]
+    Deleted {
+        /// The study.
+        study: String,
+    },
+    /// A study looks for something.
+    #[error("a study needs at least one objective")]
+    NoObjective,
+    /// Not each objective has one name.
+    #[error("there are {names} name(s) for {objectives} objective(s)")]
+    MetricNames {
+        /// Names given.
+        names: usize,
+        /// Objectives of the study.
+        objectives: usize,
+    },
     /// There is no such trial.
     #[error("there is no trial {number} in study `{study}`")]
     NoTrial {

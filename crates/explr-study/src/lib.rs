@@ -28,24 +28,32 @@
 //! decide the same, in every process: a study that is resumed goes on as if it
 //! had never stopped.
 
+mod builder;
+mod choose;
+mod description;
 mod distribution;
 mod error;
 mod history;
+mod live;
 pub mod pruner;
 mod random;
 pub mod sampler;
 mod space;
+mod storage;
 mod study;
 mod trial;
 
+pub use builder::StudyBuilder;
 pub use distribution::{Categories, Distribution, DistributionError, FloatRange, IntRange};
 pub use error::StudyError;
 pub use explr_protocol::Direction;
 pub use history::History;
+pub use live::{Live, ObjectiveError};
 pub use pruner::Pruner;
 pub use random::Rng;
 pub use random::trial_seed;
 pub use sampler::{Proposal, Sampler};
 pub use space::{Condition, Domain, Parameter, SearchSpace, SpaceBuilder, SpaceError};
-pub use study::{Asked, Finish, Live, ObjectiveError, Study, StudyBuilder};
+pub use storage::{Holder, StorageError, StudyLock};
+pub use study::{Asked, Finish, Study};
 pub use trial::{Assigned, Trial, TrialState};
