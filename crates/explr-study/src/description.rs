@@ -160,7 +160,12 @@ fn parameter_changes(old: &Parameter, new: &Parameter) -> Vec<String> {
     lines
 }
 
-fn distribution_changes(name: &str, old: &Distribution, new: &Distribution) -> Vec<String> {
+/// What changed from one distribution of a parameter to another.
+pub(crate) fn distribution_changes(
+    name: &str,
+    old: &Distribution,
+    new: &Distribution,
+) -> Vec<String> {
     let (old, new) = (facts(old), facts(new));
     if old[0] != new[0] {
         return vec![format!("{name}: it was {} and is {}", old[0].1, new[0].1)];

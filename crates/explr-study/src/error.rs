@@ -1,3 +1,4 @@
+use crate::description::distribution_changes;
 use crate::distribution::{Distribution, DistributionError};
 use crate::space::SpaceError;
 use crate::storage::StorageError;
@@ -74,7 +75,10 @@ pub enum StudyError {
         wanted: usize,
     },
     /// A parameter was asked for again with another distribution.
-    #[error("the parameter `{name}` was {old:?} in this study, and now is {new:?}")]
+    #[error(
+        "a parameter can't change so within a study: {}",
+        changes(name, old, new)
+    )]
     Incompatible {
         /// The parameter.
         name: String,
@@ -112,4 +116,8 @@ pub enum StudyError {
     /// The objective function failed.
     #[error("{0}")]
     Objective(crate::ObjectiveError),
+}
+
+fn changes(name: &str, old: &Distribution, new: &Distribution) -> String {
+    distribution_changes(name, old, new).join("; ")
 }

@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, HashMap};
 const REFUSED: &str = "explr:refused";
 
 /// A search over hyperparameters: hands out trials and takes in what came of
-/// them. See the [crate](crate) for an example.
+/// them. See the [crate] for an example.
 ///
 /// In a journal, every change is in the file before the call returns. The
 /// beginning and the end of a trial survive a power cut then; parameters and
@@ -168,8 +168,10 @@ impl Study {
                     .into_iter()
                     .map(|(parameter, value)| (parameter.name.clone(), value))
                     .collect(),
-                (Err(error), Some(trial)) => return Ok((refuse(trial, &error), Attempt::Refused)),
-                (Err(error), None) => return Err(error),
+                (Err(error @ StudyError::NotAllowed { .. }), Some(trial)) => {
+                    return Ok((refuse(trial, &error), Attempt::Refused));
+                }
+                (Err(error), _) => return Err(error),
             };
             let (id, ops) = match waiting {
                 Some(trial) => (trial.id, claim(trial, &draft)),

@@ -33,9 +33,9 @@ pub enum StorageError {
         path: PathBuf,
     },
     /// Another program does not let go of the lock for appending.
-    #[error("another program has held {} for {seconds} s; remove it if none is running", path.display())]
+    #[error("another program has held the lock of {} for {seconds} s; it may hang", path.display())]
     Busy {
-        /// The lock.
+        /// The file.
         path: PathBuf,
         /// How long.
         seconds: u64,

@@ -1,6 +1,6 @@
 use super::StorageError;
 use std::ffi::OsString;
-use std::fs::{self, File};
+use std::fs::{self, File, TryLockError};
 use std::io;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
@@ -14,7 +14,7 @@ const GRACE: Duration = Duration::from_secs(30);
 
 /// After this the lock is given up. It is longer than the grace period, so
 /// only a lock in use can make it pass.
-const PATIENCE: Duration = Duration::from_secs(120);
+const LIMIT: Duration = Duration::from_secs(120);
 
 /// The longest pause between two tries.
 const LONGEST_PAUSE: Duration = Duration::from_millis(50);
@@ -43,47 +43,45 @@ impl AppendLock {
         let mut mark = OsString::from(".//");
         mark.push(&name);
         name.push(".lock");
+        let mut patience = Patience::new(path);
+        loop {
+            match journal.try_lock() {
+                Ok(()) => break,
+                Err(TryLockError::WouldBlock) => patience.wait()?,
+                Err(TryLockError::Error(error)) => {
+                    return Err(StorageError::io("lock", path)(error));
+                }
+            }
+        }
+        // Only now: dropping it removes a link with the mark.
         let lock = Self {
             link: path.with_file_name(name),
             mark,
             journal: journal.clone(),
         };
-        journal.lock().map_err(StorageError::io("lock", path))?;
-        lock.make_link()?;
+        lock.make_link(&mut patience)?;
         Ok(lock)
     }
 
-    fn make_link(&self) -> Result<(), StorageError> {
-        let begin = Instant::now();
-        let mut pause = Duration::from_millis(1);
-        let mut unchanged: (Option<SystemTime>, Instant) = (None, begin);
+    fn make_link(&self, patience: &mut Patience) -> Result<(), StorageError> {
+        let mut seen: (Option<SystemTime>, Instant) = (None, Instant::now());
         loop {
             match symlink(&self.mark, &self.link) {
                 Ok(()) => return Ok(()),
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
                 Err(error) => return Err(StorageError::io("create", &self.link)(error)),
             }
-            if self.is_marked() {
-                self.remove_link();
-                continue;
-            }
             let changed = fs::metadata(&self.link)
                 .and_then(|data| data.modified())
                 .ok();
-            if changed != unchanged.0 {
-                unchanged = (changed, Instant::now());
-            } else if unchanged.1.elapsed() > GRACE {
+            if changed != seen.0 {
+                seen = (changed, Instant::now());
+            }
+            if self.is_marked() || seen.1.elapsed() > GRACE {
                 self.remove_link();
-                continue;
+            } else {
+                patience.wait()?;
             }
-            if begin.elapsed() > PATIENCE {
-                return Err(StorageError::Busy {
-                    path: self.link.clone(),
-                    seconds: PATIENCE.as_secs(),
-                });
-            }
-            std::thread::sleep(pause);
-            pause = (pause * 2).min(LONGEST_PAUSE);
         }
     }
 
@@ -101,6 +99,35 @@ impl AppendLock {
         if fs::rename(&self.link, &aside).is_ok() {
             let _ = fs::remove_file(&aside);
         }
+    }
+}
+
+/// Pauses that grow, up to a limit in all.
+struct Patience<'a> {
+    path: &'a Path,
+    begin: Instant,
+    pause: Duration,
+}
+
+impl<'a> Patience<'a> {
+    fn new(path: &'a Path) -> Self {
+        Self {
+            path,
+            begin: Instant::now(),
+            pause: Duration::from_millis(1),
+        }
+    }
+
+    fn wait(&mut self) -> Result<(), StorageError> {
+        if self.begin.elapsed() > LIMIT {
+            return Err(StorageError::Busy {
+                path: self.path.to_owned(),
+                seconds: LIMIT.as_secs(),
+            });
+        }
+        std::thread::sleep(self.pause);
+        self.pause = (self.pause * 2).min(LONGEST_PAUSE);
+        Ok(())
     }
 }
 

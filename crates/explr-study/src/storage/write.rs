@@ -3,7 +3,8 @@
 use super::distribution::to_json;
 use super::nonfinite;
 use super::record::{NewTrial, Op, Record};
-use crate::trial::TrialState;
+use crate::distribution::Distribution;
+use crate::trial::{Assigned, TrialState};
 use explr_protocol::Direction;
 use jiff::Timestamp;
 use serde_json::{Map, Value};
@@ -38,7 +39,7 @@ impl Record {
             } => line
                 .whole("trial_id", *trial)
                 .text("param_name", name)
-                .number("param_value_internal", assigned.internal)
+                .internal("param_value_internal", assigned)
                 .text("distribution", &to_json(&assigned.distribution)),
             Op::State {
                 trial,
@@ -114,6 +115,17 @@ pub(super) fn text(out: &mut String, text: &str) {
     out.push('"');
 }
 
+/// Appends a parameter's value. Optuna writes whole numbers as floats, and the
+/// place of a choice as a whole number.
+fn internal(out: &mut String, assigned: &Assigned) {
+    match *assigned.distribution {
+        Distribution::Categorical(_) => {
+            let _ = write!(out, "{}", assigned.internal);
+        }
+        _ => nonfinite::push(out, assigned.internal),
+    }
+}
+
 /// A line under way.
 struct Line<'s>(&'s mut String);
 
@@ -153,6 +165,12 @@ impl<'s> Line<'s> {
     fn number(mut self, key: &str, value: f64) -> Self {
         self.key(key);
         nonfinite::push(self.0, value);
+        self
+    }
+
+    fn internal(mut self, key: &str, assigned: &Assigned) -> Self {
+        self.key(key);
+        internal(self.0, assigned);
         self
     }
 
@@ -222,9 +240,7 @@ impl<'s> Line<'s> {
         line.entries("distributions", &trial.params, |out, assigned| {
             text(out, &to_json(&assigned.distribution));
         })
-        .entries("params", &trial.params, |out, assigned| {
-            nonfinite::push(out, assigned.internal);
-        })
+        .entries("params", &trial.params, internal)
         .object("user_attrs", &trial.user_attrs)
         .object("system_attrs", &trial.system_attrs)
         .entries(
@@ -235,5 +251,36 @@ impl<'s> Line<'s> {
                 .map(|(step, value)| (step.to_string(), value)),
             |out, value| nonfinite::push(out, *value),
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::storage::read::Reader;
+
+    #[test]
+    fn what_optuna_wrote_is_written_the_same_again() {
+        for line in [
+            r#"{"op_code":0,"worker_id":"w","study_name":"s","directions":[1]}"#,
+            r#"{"op_code":4,"worker_id":"w","study_id":0,"datetime_start":null,"state":4,"value":null,"values":null,"distributions":{},"params":{},"user_attrs":{},"system_attrs":{"fixed_params":{"x":1.0}},"intermediate_values":{}}"#,
+            r#"{"op_code":6,"worker_id":"w","trial_id":0,"state":0,"values":null,"datetime_start":"2026-11-25T04:33:32.933811+00:00"}"#,
+            r#"{"op_code":5,"worker_id":"w","trial_id":0,"param_name":"x","param_value_internal":1.0,"distribution":"{\"name\": \"FloatDistribution\", \"attributes\": {\"step\": null, \"low\": 0.0, \"high\": 2.0, \"log\": false}}"}"#,
+            r#"{"op_code":5,"worker_id":"w","trial_id":0,"param_name":"i","param_value_internal":7.0,"distribution":"{\"name\": \"IntDistribution\", \"attributes\": {\"log\": false, \"step\": 2, \"low\": 1, \"high\": 9}}"}"#,
+            r#"{"op_code":5,"worker_id":"w","trial_id":0,"param_name":"c","param_value_internal":0,"distribution":"{\"name\": \"CategoricalDistribution\", \"attributes\": {\"choices\": [\"a\", null, true, 1.5]}}"}"#,
+            r#"{"op_code":7,"worker_id":"w","trial_id":0,"step":3,"intermediate_value":NaN}"#,
+            r#"{"op_code":6,"worker_id":"w","trial_id":0,"state":2,"values":null,"datetime_complete":"2026-11-25T04:33:32.943726+00:00"}"#,
+            r#"{"op_code":4,"worker_id":"w","study_id":0,"datetime_start":"2026-11-25T04:33:32.944202+00:00","state":1,"value":Infinity,"values":null,"datetime_complete":"2026-11-25T04:33:32.944202+00:00","distributions":{"x":"{\"name\": \"FloatDistribution\", \"attributes\": {\"step\": null, \"low\": 0.0, \"high\": 2.0, \"log\": false}}","y":"{\"name\": \"IntDistribution\", \"attributes\": {\"log\": false, \"step\": 2, \"low\": 1, \"high\": 9}}"},"params":{"x":1.0,"y":3.0},"user_attrs":{},"system_attrs":{},"intermediate_values":{"1":2.0}}"#,
+            r#"{"op_code":3,"worker_id":"w","study_id":0,"system_attr":{"study:metric_names":["loss"]}}"#,
+            r#"{"op_code":1,"worker_id":"w","study_id":3}"#,
+            r#"{"op_code":8,"worker_id":"w","trial_id":0,"user_attr":{"k":{"a":[1,2.5,null]}}}"#,
+            r#"{"op_code":9,"worker_id":"w","trial_id":0,"system_attr":{"k":"\""}}"#,
+            r#"{"op_code":6,"worker_id":"w","trial_id":0,"state":1,"values":[1.5,-Infinity],"datetime_complete":"2026-11-25T04:33:32.000000+00:00"}"#,
+            r#"{"op_code":6,"worker_id":"w","trial_id":0,"state":4,"values":null}"#,
+        ] {
+            let mut written = String::new();
+            let record = Reader::default().read(line.as_bytes()).unwrap();
+            record.write(&mut written);
+            assert_eq!(written.trim_end(), line);
+        }
     }
 }

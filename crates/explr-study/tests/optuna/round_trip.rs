@@ -1,5 +1,6 @@
 use crate::dump::dump;
 use crate::python::call;
+use crate::writers::open;
 use explr_study::{
     Categories, Direction, Distribution, Finish, FloatRange, History, IntRange, SearchSpace, Study,
     StudyError, StudyLock, TrialState,
@@ -157,19 +158,30 @@ fn a_trial_that_python_enqueues_is_asked_for_next() {
 }
 
 #[test]
+fn python_runs_a_trial_that_is_enqueued_here() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("s.journal");
+    let mut study = open(&path);
+    study.enqueue(object(&json!({"x": 1.5}))).unwrap();
+    assert_eq!(call("work", &path, "s", &["1"]), json!([0]));
+    study.refresh().unwrap();
+    assert_eq!(study.history().trials()[0].values, [2.25]);
+}
+
+#[test]
 fn python_takes_over_an_orphan_with_its_parameters() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("s.journal");
-    let open = || {
+    let begin = || {
         Study::builder("s")
             .space(space())
             .journal(&path)
             .build()
             .unwrap()
     };
-    let asked = open().ask().unwrap().unwrap();
+    let asked = begin().ask().unwrap().unwrap();
 
-    let mut next = open();
+    let mut next = begin();
     let lock = StudyLock::take(&path).unwrap();
     assert_eq!(next.release_orphans(&lock).unwrap(), [0]);
     let taken = call("ask", &path, "s", &[]);

@@ -2,6 +2,7 @@ use crate::python::{answer, start};
 use explr_study::{Finish, History, SearchSpace, Study, TrialState};
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 pub(crate) fn open(path: &Path) -> Study {
     let space = SearchSpace::builder()
@@ -21,6 +22,13 @@ fn writers_of_both_kinds_lose_nothing_and_number_uniquely() {
     let path = folder.path().join("s.journal");
     let mut study = open(&path);
     let others = [(); 2].map(|()| start("work", &path, "s", &["60"]));
+    // Python starts slowly.
+    let begin = Instant::now();
+    while study.history().trials().is_empty() {
+        assert!(begin.elapsed() < Duration::from_secs(120), "no trials");
+        std::thread::sleep(Duration::from_millis(10));
+        study.refresh().unwrap();
+    }
     let mut numbers = Vec::new();
     for _ in 0..80 {
         let asked = study.ask().unwrap().unwrap();
@@ -30,8 +38,6 @@ fn writers_of_both_kinds_lose_nothing_and_number_uniquely() {
             .tell(asked.number, Finish::Complete(vec![x * x]))
             .unwrap();
         numbers.push(asked.number);
-        // So that the others, who start slowly, come in between.
-        std::thread::sleep(std::time::Duration::from_millis(30));
     }
     for other in others {
         let answer = answer(other);
