@@ -246,7 +246,7 @@ fn a_write_that_fails_at_any_byte_changes_nothing() {
         let copy = path.with_extension("full");
         fs::copy(&path, &copy).unwrap();
         let limit = format!("--fsize={}", length + more);
-        let status = Command::new("sh")
+        let worker = Command::new("sh")
             // Without the signal, a write beyond the limit is an error.
             .args(["-c", "trap '' XFSZ; exec prlimit \"$@\"", "sh", &limit])
             .arg(std::env::current_exe().unwrap())
@@ -254,8 +254,9 @@ fn a_write_that_fails_at_any_byte_changes_nothing() {
             .env(JOURNAL, &copy)
             .output()
             .unwrap();
-        let output = String::from_utf8_lossy(&status.stdout);
-        assert!(status.status.success(), "{more}: {output}");
+        let output = String::from_utf8_lossy(&worker.stdout);
+        assert!(worker.status.success(), "{more}: {output}");
+        assert!(output.contains("1 passed"), "{output}");
 
         let history = load(&copy);
         assert!(history.finished() >= 2);
