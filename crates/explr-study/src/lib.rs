@@ -28,6 +28,7 @@
 //! decide the same, in every process: a study that is resumed goes on as if it
 //! had never stopped.
 
+pub mod analysis;
 mod distribution;
 mod error;
 mod history;
