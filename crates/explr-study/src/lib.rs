@@ -34,6 +34,7 @@ mod error;
 mod history;
 pub mod pruner;
 mod random;
+pub mod report;
 pub mod sampler;
 mod space;
 mod study;
