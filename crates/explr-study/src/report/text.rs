@@ -52,8 +52,7 @@ fn counts(history: &History) -> String {
     }
 }
 
-/// The best value over the trials, as a row of bars that are lower the better
-/// for a minimum, and higher for a maximum.
+/// The best value over the trials as a row of bars, falling or rising with it.
 fn progress(history: &History) -> Vec<String> {
     let steps = best_so_far(history);
     let (Some(first), Some(last)) = (steps.first(), steps.last()) else {
@@ -68,7 +67,15 @@ fn progress(history: &History) -> Vec<String> {
         reached.map_or(first.value, |step| step.value)
     });
     let (low, high) = (first.value.min(last.value), first.value.max(last.value));
-    let chart: String = bests.map(|value| level(value, low, high)).collect();
+    // Over orders of magnitude only the logarithm shows anything.
+    let height: fn(f64) -> f64 = if low > 0.0 && high / low > 1000.0 {
+        f64::ln
+    } else {
+        |value| value
+    };
+    let chart: String = bests
+        .map(|value| level(height(value), height(low), height(high)))
+        .collect();
     let direction = match history.direction() {
         Direction::Minimize => "minimise",
         Direction::Maximize => "maximise",
@@ -82,11 +89,7 @@ fn progress(history: &History) -> Vec<String> {
             last.number
         ),
         chart,
-        format!(
-            "trial {from:<width$}{:>8}",
-            history.trials().len() - 1,
-            width = columns.saturating_sub(14)
-        ),
+        format!("trials {from} to {}", history.trials().len() - 1),
     ]
 }
 

@@ -106,12 +106,12 @@ function parallelAxis(context, column, x, { top, bottom, gap }, place, brush, co
     const y = bottom - column.scale.unit(tick) * (bottom - top);
     const text = clipped(context, column.scale.text(tick), Math.min(gap - 10, place === count - 1 ? 46 : 90));
     line(context, [[x - 3, y], [x + 3, y]]);
-    context.strokeStyle = colour("card");
-    context.lineWidth = 3;
-    context.strokeText(text, x + 6, y);
+    context.fillStyle = colour("card");
+    context.globalAlpha = 0.8;
+    context.fillRect(x + 4, y - 7, context.measureText(text).width + 4, 14);
+    context.globalAlpha = 1;
+    context.fillStyle = colour("ink");
     context.fillText(text, x + 6, y);
-    context.strokeStyle = colour("soft");
-    context.lineWidth = 1;
   }
   if (!brush) return;
   context.globalAlpha = 0.25;
@@ -228,7 +228,7 @@ function contourChart() {
     const frame = axes(context, width, height, x, y, names[a], names[b]);
     const known = thinned(both, 800).map((trial) => [x.unit(trial.params[a]), y.unit(trial.params[b]), goodness.get(trial.number)]);
     const paint = scaleColour();
-    if (known.length) heat(context, frame, known, paint);
+    if (known.length) heat(context, frame, chosen.map((place) => study.params[place].choices?.length), known, paint);
     const points = thinned(both, 2000).map((trial) => ({
       x: frame.px(trial.params[a]) + spreadOut(a, trial.number),
       y: frame.py(trial.params[b]) + spreadOut(b, trial.number),
@@ -246,16 +246,22 @@ function contourChart() {
   legend(host, [["worst", "scale0"], ["", "scale1"], ["", "scale2"], ["best, by rank", "scale3"]]);
 }
 
-/** A map of the mean of near trials, each weighing by its inverse distance cubed (Shepard 1968). */
-function heat(context, frame, known, paint) {
-  const cells = 56;
-  const [width, height] = [(frame.right - frame.left) / cells, (frame.bottom - frame.top) / cells];
-  for (let column = 0; column < cells; column += 1) {
-    for (let row = 0; row < cells; row += 1) {
-      const [u, v] = [(column + 0.5) / cells, (row + 0.5) / cells];
+/**
+ * A map of the mean of near trials, each weighing by its inverse distance cubed
+ * (Shepard 1968). Categories are all equally far from each other.
+ */
+function heat(context, frame, categories, known, paint) {
+  const [columns, rows] = categories.map((count) => (count ? count * Math.ceil(56 / count) : 56));
+  const [width, height] = [(frame.right - frame.left) / columns, (frame.bottom - frame.top) / rows];
+  const [dx, dy] = categories.map((count) =>
+    count ? (a, b) => (Math.floor(a * count) === Math.floor(b * count) ? 0 : 0.7) : (a, b) => a - b,
+  );
+  for (let column = 0; column < columns; column += 1) {
+    for (let row = 0; row < rows; row += 1) {
+      const [u, v] = [(column + 0.5) / columns, (row + 0.5) / rows];
       let [sum, weights] = [0, 0];
       for (const [x, y, good] of known) {
-        const weight = 1 / (((x - u) ** 2 + (y - v) ** 2) ** 1.5 + 2e-5);
+        const weight = 1 / ((dx(x, u) ** 2 + dy(y, v) ** 2) ** 1.5 + 2e-5);
         sum += weight * good;
         weights += weight;
       }

@@ -195,13 +195,15 @@ function axes(context, width, height, x, y, xLabel, yLabel) {
   context.textAlign = "center";
   context.textBaseline = "top";
   let free = -Infinity;
-  for (const tick of x.ticks(Math.max(2, Math.floor((right - left) / 72)))) {
+  const xTicks = x.ticks(Math.max(2, Math.floor((right - left) / 72)));
+  for (const tick of xTicks) {
     const at = px(tick);
     line(context, [[at, bottom], [at, bottom + 4]]);
-    const half = context.measureText(x.text(tick)).width / 2;
+    const text = clipped(context, x.text(tick), Math.max((right - left) / xTicks.length - 8, 40));
+    const half = context.measureText(text).width / 2;
     const centre = Math.min(Math.max(at, half), width - half);
     if (centre - half < free) continue;
-    context.fillText(x.text(tick), centre, bottom + 6);
+    context.fillText(text, centre, bottom + 6);
     free = centre + half + 6;
   }
   line(context, [[left, bottom + 0.5], [right, bottom + 0.5]]);
@@ -213,12 +215,14 @@ function axes(context, width, height, x, y, xLabel, yLabel) {
   return { px, py, left, right, top, bottom };
 }
 
-/** A text cut to a width. */
+/** A text cut to a width. Of a path such as `model.head.size` the end says most. */
 function clipped(context, text, width) {
   if (context.measureText(text).width <= width) return text;
-  let length = text.length;
-  while (length > 1 && context.measureText(`${text.slice(0, length)}…`).width > width) length -= 1;
-  return `${text.slice(0, length)}…`;
+  const path = /[./]/.test(text) && !text.includes(" ");
+  const cut = (length) => (path ? `…${text.slice(-length)}` : `${text.slice(0, length)}…`);
+  let length = text.length - 1;
+  while (length > 1 && context.measureText(cut(length)).width > width) length -= 1;
+  return cut(length);
 }
 
 function line(context, points) {

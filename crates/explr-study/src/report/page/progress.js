@@ -57,7 +57,12 @@ function historyChart() {
     line(context, steps);
     return pointHits(points);
   });
-  legend(host, [["complete", "complete"], ["pruned, at its last value", "pruned"], ["best so far", "best", "line"]]);
+  const pruned = plotted.some((trial) => trial.state === "pruned");
+  legend(host, [
+    ["complete", "complete"],
+    ...(pruned ? [["pruned, at its last value", "pruned"]] : []),
+    ["best so far", "best", "line"],
+  ]);
 }
 
 function paretoChart() {
@@ -123,14 +128,13 @@ function curvesChart() {
       const end = path.parts.at(-1)?.at(-1);
       if (end && state === "pruned") cross(context, ...end);
       const text = () => describe(path.trial);
-      for (const [px, py] of path.parts.flat()) points.push({ x: px, y: py, text, path });
+      for (const [px, py] of path.parts.flat()) points.push({ x: px, y: py, text });
     }
     const shown = paths.find((path) => path.trial === best);
     context.strokeStyle = colour("best");
     context.lineWidth = 2.2;
     for (const part of shown?.parts ?? []) line(context, part);
-    const hits = pointHits(points);
-    return hits;
+    return pointHits(points);
   });
   const present = new Set(study.curves.map((curve) => trials[curve.trial].state));
   const entries = ["complete", "pruned", "failed", "running"].filter((state) => present.has(state));

@@ -34,7 +34,7 @@ function trialTable() {
   const [back, on] = [turn(-1, "‹"), turn(1, "›")];
   [back.ariaLabel, on.ariaLabel] = ["Previous trials", "Next trials"];
   const place = element("span");
-  const host = section("Trials", { controls: [states, place, back, on] });
+  const host = section("Trials", { controls: trials.length ? [states, place, back, on] : [] });
   if (!trials.length) return nothing(host, "There are no trials yet.");
   const head = element("tr");
   const body = element("tbody");
