@@ -133,30 +133,30 @@ fn replay(record: &Value) -> usize {
         .unwrap();
     let mut pruned = 0;
     for event in record["events"].as_array().unwrap() {
-        let number = || event[1].as_u64().unwrap();
-        match event[0].as_str().unwrap() {
-            "ask" => {
+        match event.as_array().unwrap().as_slice() {
+            [] => {
                 study.ask().unwrap().unwrap();
             }
-            "report" => {
-                let step = event[2].as_i64().unwrap();
-                let value = event[3].as_f64().unwrap_or(f64::NAN);
-                let prune = study.report(number(), step, value).unwrap();
+            [number, step, value, decision] => {
+                let number = number.as_u64().unwrap();
+                let step = step.as_i64().unwrap();
+                let value = value.as_f64().unwrap_or(f64::NAN);
+                let prune = study.report(number, step, value).unwrap();
                 assert_eq!(
-                    prune,
-                    event[4].as_bool().unwrap(),
-                    "{name}, {direction:?}: trial {} at step {step}",
-                    number()
+                    i64::from(prune),
+                    decision.as_i64().unwrap(),
+                    "{name}, {direction:?}: trial {number} at step {step}"
                 );
+                if prune {
+                    study.tell(number, Finish::Pruned).unwrap();
+                    pruned += 1;
+                }
             }
-            "complete" => {
-                let value = event[2].as_f64().unwrap();
-                study.tell(number(), Finish::Complete(vec![value])).unwrap();
+            [number, value] => {
+                let finish = Finish::Complete(vec![value.as_f64().unwrap()]);
+                study.tell(number.as_u64().unwrap(), finish).unwrap();
             }
-            _ => {
-                study.tell(number(), Finish::Pruned).unwrap();
-                pruned += 1;
-            }
+            other => panic!("no such event: {other:?}"),
         }
     }
     pruned

@@ -4,7 +4,9 @@ Run with Optuna 5 and SciPy installed:
 
     python tests/optuna/pruners.py > tests/optuna/pruners.json
 
-Each study is a list of events of three interleaved workers. Some reports are
+Each study is a list of events of three interleaved workers: `[]` asks for a
+trial, `[trial, step, value, decision]` reports and ends it if the decision is 1,
+`[trial, value]` completes it. Some reports are
 NaN (written as null). `auto` resources are left out: Optuna remembers what it
 estimated and whom it judged before, and explr derives both from the reports.
 """
@@ -56,7 +58,7 @@ def record(name, pruner, direction, seed):
         if asked < TRIALS and len(running) < 3:
             level, speed = rng.random(), rng.uniform(0.05, 0.3)
             running.append([study.ask(), level, speed, 0])
-            events.append(["ask"])
+            events.append([])
             asked += 1
             continue
         worker = rng.randrange(len(running))
@@ -66,16 +68,15 @@ def record(name, pruner, direction, seed):
         trial.report(value, step)
         prune = bool(trial.should_prune())
         shown = None if math.isnan(value) else value
-        events.append(["report", trial.number, step, shown, prune])
+        events.append([trial.number, step, shown, int(prune)])
         running[worker][3] += 1
         if prune:
             study.tell(trial, state=TrialState.PRUNED)
-            events.append(["pruned", trial.number])
             running.pop(worker)
         elif step + 1 == STEPS:
             final = round(sign * level, 3)
             study.tell(trial, final)
-            events.append(["complete", trial.number, final])
+            events.append([trial.number, final])
             running.pop(worker)
     return {"name": name, "direction": direction, "events": events}
 

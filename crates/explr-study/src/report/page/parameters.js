@@ -68,7 +68,7 @@ function parallelChart() {
       for (const path of paths) {
         if (path.on !== on) continue;
         const good = goodness.get(path.trial.number);
-        context.globalAlpha = on ? (lines.length > 300 ? 0.25 + 0.6 * good ** 3 : 0.8) : 0.06;
+        context.globalAlpha = on ? (lines.length > 150 ? 0.06 + 0.7 * good ** 6 : 0.8) : 0.06;
         context.strokeStyle = on ? paint(good) : colour("soft");
         line(context, path.points);
       }
@@ -131,6 +131,7 @@ function brushing(chart, brushes, layout, count) {
   };
   chart.element.addEventListener("pointerdown", (event) => {
     const [x, y] = place(event);
+    if (!layout()) return;
     const { at, gap } = layout();
     const axis = Math.min(Math.max(Math.round((x - at(0)) / gap), 0), count - 1) || 0;
     if (Math.abs(at(axis) - x) > 16) return;
@@ -228,8 +229,9 @@ function contourChart() {
     const frame = axes(context, width, height, x, y, names[a], names[b]);
     const known = thinned(both, 800).map((trial) => [x.unit(trial.params[a]), y.unit(trial.params[b]), goodness.get(trial.number)]);
     const paint = scaleColour();
-    if (known.length) heat(context, frame, chosen.map((place) => study.params[place].choices?.length), known, paint);
-    const points = thinned(both, 2000).map((trial) => ({
+    if (!known.length) context.fillText("No trial has both.", (frame.left + frame.right) / 2, (frame.top + frame.bottom) / 2);
+    else heat(context, frame, chosen.map((place) => study.params[place].choices?.length), known, paint);
+    const points = thinned(both, 500).map((trial) => ({
       x: frame.px(trial.params[a]) + spreadOut(a, trial.number),
       y: frame.py(trial.params[b]) + spreadOut(b, trial.number),
       text: () => describe(trial),
@@ -238,7 +240,7 @@ function contourChart() {
     context.strokeStyle = colour("ink");
     context.lineWidth = 0.8;
     for (const point of points) {
-      dot(context, point.x, point.y, 2.6);
+      dot(context, point.x, point.y, points.length > 200 ? 1.8 : 2.6);
       context.stroke();
     }
     return pointHits(points);
@@ -252,7 +254,9 @@ function contourChart() {
  */
 function heat(context, frame, categories, known, paint) {
   const [columns, rows] = categories.map((count) => (count ? count * Math.ceil(56 / count) : 56));
-  const [width, height] = [(frame.right - frame.left) / columns, (frame.bottom - frame.top) / rows];
+  // One pixel a cell; enlarging it makes it smooth.
+  const small = element("canvas", { width: columns, height: rows });
+  const cells = small.getContext("2d");
   const [dx, dy] = categories.map((count) =>
     count ? (a, b) => (Math.floor(a * count) === Math.floor(b * count) ? 0 : 0.7) : (a, b) => a - b,
   );
@@ -265,8 +269,9 @@ function heat(context, frame, categories, known, paint) {
         sum += weight * good;
         weights += weight;
       }
-      context.fillStyle = paint(sum / weights);
-      context.fillRect(frame.left + column * width, frame.bottom - (row + 1) * height, width + 0.5, height + 0.5);
+      cells.fillStyle = paint(sum / weights);
+      cells.fillRect(column, rows - 1 - row, 1, 1);
     }
   }
+  context.drawImage(small, frame.left, frame.top, frame.right - frame.left, frame.bottom - frame.top);
 }

@@ -59,7 +59,7 @@ function showTip(text, event) {
  * which draws a mark over it.
  */
 function canvas(host, height, label, paint) {
-  const made = element("canvas", { role: "img", ariaLabel: label });
+  const made = element("canvas", { role: "img" });
   made.setAttribute("aria-label", label);
   made.style.height = `${height}px`;
   host.append(made);
@@ -86,8 +86,9 @@ function canvas(host, height, label, paint) {
     drawn = paint(context, width, height) ?? {};
     blit();
   };
-  made.addEventListener("pointermove", (event) => {
-    if (!drawn.hit || event.buttons) return;
+  const hover = (event) => {
+    // A mouse with a button down drags; a finger is always down.
+    if (!drawn.hit || (event.buttons && event.pointerType === "mouse")) return;
     const box = made.getBoundingClientRect();
     const [x, y] = [event.clientX - box.left, event.clientY - box.top];
     const text = drawn.hit(x, y);
@@ -98,7 +99,9 @@ function canvas(host, height, label, paint) {
     }
     drawn.over?.(context);
     showTip(text, event);
-  });
+  };
+  made.addEventListener("pointermove", hover);
+  made.addEventListener("pointerdown", hover);
   made.addEventListener("pointerleave", () => {
     tip.hidden = true;
     blit();
@@ -177,7 +180,7 @@ function paramScale(place) {
 function axes(context, width, height, x, y, xLabel, yLabel) {
   const bottom = height - (xLabel ? 36 : 22);
   const top = yLabel ? 22 : 8;
-  const yTicks = y.ticks(Math.max(2, Math.floor((bottom - top) / 42)));
+  const yTicks = y.ticks(Math.max(2, Math.floor((bottom - top) / 36)));
   const left = Math.min(width * 0.4, 10 + Math.max(...yTicks.map((tick) => context.measureText(y.text(tick)).width), 8));
   const right = width - 12;
   const px = (value) => left + x.unit(value) * (right - left);

@@ -196,7 +196,7 @@ function timelineChart() {
   if (!timed.length) return;
   const [begin] = extent(timed.map((trial) => trial.start));
   const [, end] = extent(timed.map((trial) => trial.end ?? trial.start));
-  const host = section("Timeline", { half: true });
+  const host = section("Timeline", { half: complete.length > 0 });
   canvas(host, 280, "When each trial ran", (context, width, height) => {
     const span = Math.max(end - begin, 1);
     const x = scale({ low: 0, high: span, text: duration });
