@@ -132,6 +132,7 @@ fn several_objectives_have_a_front() {
     assert!(page.contains("<title>speed &amp; size</title>"));
     let data = data(&page);
     assert_eq!(data["front"], json!([0, 1]));
+    assert_eq!(data["importances"], json!([[], []]));
     assert_eq!(data["objectives"][0]["label"], "seconds");
     assert_eq!(data["objectives"][1]["label"], "objective 2");
     assert!(text(study.history()).contains("\nPareto front: 2 trial(s)\n"));

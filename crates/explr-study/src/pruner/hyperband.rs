@@ -61,7 +61,8 @@ impl Hyperband {
     fn bracket(&self, history: &History, trial: &Trial, brackets: u32) -> u32 {
         let key = format!("{}_{}", history.name(), trial.number);
         let budget = |bracket| self.budget(bracket, brackets);
-        let mut left = u64::from(crc32(key.as_bytes())) % (0..brackets).map(budget).sum::<u64>();
+        let total: u128 = (0..brackets).map(budget).sum();
+        let mut left = u128::from(crc32(key.as_bytes())) % total;
         for bracket in 0..brackets {
             match left.checked_sub(budget(bracket)) {
                 Some(rest) => left = rest,
@@ -72,10 +73,10 @@ impl Hyperband {
     }
 
     /// Share of the trials that a bracket gets: `n` of the paper's algorithm 1.
-    fn budget(&self, bracket: u32, brackets: u32) -> u64 {
+    fn budget(&self, bracket: u32, brackets: u32) -> u128 {
         let rungs = brackets - bracket;
-        let factor = self.0.reduction_factor;
-        (u64::from(brackets) * factor.pow(rungs - 1)).div_ceil(u64::from(rungs))
+        let factor = u128::from(self.0.reduction_factor);
+        (u128::from(brackets) * factor.pow(rungs - 1)).div_ceil(u128::from(rungs))
     }
 }
 
@@ -91,7 +92,6 @@ impl Pruner for Hyperband {
             return false;
         };
         let range = (max_resource / self.0.min_resource).max(1);
-        // A step never exceeds 2^63, so no budget of a bracket overflows.
         let brackets = range.ilog(self.0.reduction_factor) + 1;
         let own = self.bracket(history, trial, brackets);
         Rungs::new(self.0.min_resource, self.0.reduction_factor, own).lost(

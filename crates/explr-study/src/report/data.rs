@@ -48,10 +48,10 @@ pub(super) fn data(history: &History, objectives: &[String]) -> Value {
         },
         "curves": curves(history),
         "reporting": trials.iter().filter(|trial| !trial.intermediate.is_empty()).count(),
-        "importances": importances(history, 0)
-            .into_iter()
-            .map(|importance| json!([importance.name, number(importance.share)]))
-            .collect::<Vec<_>>(),
+        "importances": (0..history.directions().len()).map(|place| {
+            let found = importances(history, place).into_iter();
+            found.map(|found| json!([found.name, number(found.share)])).collect()
+        }).collect::<Vec<Vec<Value>>>(),
     })
 }
 

@@ -15,12 +15,14 @@ const trials = study.trials.state.map((state, number) => ({
 }));
 const complete = trials.filter((trial) => trial.state === "complete" && trial.values.every(isNumber));
 const several = study.objectives.length > 1;
+/** The objective that charts of a single one show. */
+let focus = 0;
 
 /** A value of an objective turned so that less is better. */
-const loss = (value, objective = 0) => (study.objectives[objective].maximize ? -value : value);
+const loss = (value, objective = focus) => (study.objectives[objective].maximize ? -value : value);
 const best = several
   ? undefined
-  : complete.reduce((best, trial) => (!best || loss(trial.values[0]) < loss(best.values[0]) ? trial : best), undefined);
+  : complete.reduce((best, trial) => (!best || loss(trial.values[focus]) < loss(best.values[focus]) ? trial : best), undefined);
 
 /** An element with properties and children; texts are never parsed as HTML. */
 function element(tag, properties = {}, ...children) {
@@ -88,11 +90,11 @@ function scaleColour() {
 }
 
 /** How good each complete trial is: 0 the worst to 1 the best, by rank, so that outliers don't matter. */
-const goodness = new Map(
-  [...complete]
-    .sort((a, b) => loss(b.values[0]) - loss(a.values[0]))
-    .map((trial, rank, all) => [trial.number, all.length > 1 ? rank / (all.length - 1) : 1]),
-);
+function ranks() {
+  const sorted = [...complete].sort((a, b) => loss(b.values[focus]) - loss(a.values[focus]));
+  return new Map(sorted.map((trial, rank) => [trial.number, sorted.length > 1 ? rank / (sorted.length - 1) : 1]));
+}
+let goodness = ranks();
 
 /** At most about `most` of many items, evenly spread. */
 function thinned(items, most) {
@@ -111,7 +113,7 @@ function extent(values) {
 }
 
 /** A range that shows nearly all values: far outliers on the bad side are left beyond its edge. */
-function robust(values, objective = 0) {
+function robust(values, objective = focus) {
   const sorted = values.filter(isNumber).sort((a, b) => a - b);
   if (!sorted.length) return [0, 1];
   const at = (share) => sorted[Math.round(share * (sorted.length - 1))];

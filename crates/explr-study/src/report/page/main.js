@@ -28,25 +28,50 @@ function figures(host) {
   host.append(element("div", { className: "best" }, element("span", { className: "note", textContent: "Best parameters" }), ...params));
 }
 
-const page = document.getElementById("page");
-page.replaceChildren(element("header", {}, element("h1", { textContent: document.title }), element("p", {
-  className: "note",
-  textContent: `Study of ${study.params.length} ${study.params.length === 1 ? "parameter" : "parameters"}`,
-})));
-figures(section("Overview"));
-if (several) paretoChart();
-else historyChart();
-importanceChart();
-parallelChart();
-slicesChart();
-contourChart();
-curvesChart();
-distributionChart();
-timelineChart();
-trialTable();
+/** For several objectives: which one the following charts show. */
+function focusChooser() {
+  const labels = study.objectives.map((objective) => objective.label);
+  const pick = chooser(labels, focus, (place) => {
+    focus = place;
+    goodness = ranks();
+    build();
+  });
+  section("By objective", { controls: [pick], note: "The charts below are about one objective at a time" });
+}
 
+function build() {
+  const top = scrollY;
+  redraws.clear();
+  page.replaceChildren(header());
+  figures(section("Overview"));
+  if (several) {
+    paretoChart();
+    focusChooser();
+  } else {
+    historyChart();
+  }
+  importanceChart();
+  parallelChart();
+  slicesChart();
+  contourChart();
+  curvesChart();
+  distributionChart();
+  timelineChart();
+  trialTable();
+  redrawAll();
+  scrollTo(0, top);
+}
+
+function header() {
+  const count = study.params.length;
+  const note = `Study of ${count} ${count === 1 ? "parameter" : "parameters"}`;
+  return element("header", {}, element("h1", { textContent: document.title }), element("p", { className: "note", textContent: note }));
+}
+
+const page = document.getElementById("page");
 const redrawAll = () => redraws.forEach((redraw) => redraw());
-let width;
+build();
+let width = page.clientWidth;
 new ResizeObserver(() => {
   if (page.clientWidth === width) return;
   width = page.clientWidth;

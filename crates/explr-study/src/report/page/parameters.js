@@ -3,11 +3,11 @@
 function importanceChart() {
   if (!study.params.length) return;
   const host = section("Parameter importances", {
-    note: several ? `For ${study.objectives[0].label}` : "Share of the variance that each explains alone (fANOVA)",
+    note: several ? `For ${study.objectives[focus].label}` : "Share of the variance that each explains alone (fANOVA)",
   });
-  if (!study.importances.length) return nothing(host, "It takes two complete trials that differ.");
-  const most = study.importances[0][1];
-  const rows = study.importances.flatMap(([name, share]) => {
+  if (!study.importances[focus].length) return nothing(host, "It takes two complete trials that differ.");
+  const most = study.importances[focus][0][1];
+  const rows = study.importances[focus].flatMap(([name, share]) => {
     const bar = element("div", { className: "bar" });
     bar.style.width = `${(100 * share) / most}%`;
     return [
@@ -21,7 +21,7 @@ function importanceChart() {
 
 /** Parameters, the most important first. */
 function parameterOrder() {
-  const rank = new Map(study.importances.map(([name], place) => [name, place]));
+  const rank = new Map(study.importances[focus].map(([name], place) => [name, place]));
   const places = study.params.map((_, place) => place);
   return places.sort((a, b) => (rank.get(study.params[a].name) ?? Infinity) - (rank.get(study.params[b].name) ?? Infinity) || a - b);
 }
@@ -184,7 +184,7 @@ function slicesChart() {
   const host = section("Slices", { note: "Each parameter against the objective; later trials are darker" });
   const grid = element("div", { className: "slices" });
   host.append(grid);
-  const values = complete.map((trial) => trial.values[0]);
+  const values = complete.map((trial) => trial.values[focus]);
   const log = wantsLog(values);
   const shown = thinned(complete, 4000);
   for (const place of parameterOrder()) {
@@ -192,13 +192,13 @@ function slicesChart() {
     const cell = element("div");
     grid.append(cell);
     canvas(cell, 210, `Objective by ${name}`, (context, width, height) => {
-      const frame = axes(context, width, height, paramScale(place), objectiveScale(values, log), name, study.objectives[0].label);
+      const frame = axes(context, width, height, paramScale(place), objectiveScale(values, log), name, study.objectives[focus].label);
       const paint = scaleColour();
       const points = shown
         .filter((trial) => isNumber(trial.params[place]))
         .map((trial) => ({
           x: frame.px(trial.params[place]) + spreadOut(place, trial.number),
-          y: within(frame, trial.values[0]),
+          y: within(frame, trial.values[focus]),
           trial,
           text: () => describe(trial),
         }));
@@ -221,7 +221,7 @@ function contourChart() {
   const chosen = parameterOrder().slice(0, 2);
   const names = study.params.map((param) => param.name);
   const pick = (axis) => chooser(names, chosen[axis], (place) => { chosen[axis] = place; chart.redraw(); });
-  const host = section("Contour", { note: `Interpolated ${study.objectives[0].label}`, controls: [pick(0), "by", pick(1)] });
+  const host = section("Contour", { note: `Interpolated ${study.objectives[focus].label}`, controls: [pick(0), "by", pick(1)] });
   const chart = canvas(host, 400, "Objective by two parameters", (context, width, height) => {
     const [a, b] = chosen;
     const both = complete.filter((trial) => isNumber(trial.params[a]) && isNumber(trial.params[b]));

@@ -8,7 +8,7 @@ function wantsLog(values) {
 
 const positive = (values) => values.length > 0 && values.every((value) => value > 0);
 
-function objectiveScale(values, log, objective = 0) {
+function objectiveScale(values, log, objective = focus) {
   const usable = log ? values.filter((value) => value > 0) : values;
   return scale(padded(log ? extent(usable) : robust(usable, objective), log));
 }
@@ -18,8 +18,8 @@ const within = (frame, value) => Math.min(Math.max(frame.py(value), frame.top), 
 
 function historyChart() {
   const ended = trials.filter((trial) => trial.state === "complete" || trial.state === "pruned");
-  const plotted = ended.filter((trial) => isNumber(trial.values[0]));
-  const values = plotted.map((trial) => trial.values[0]);
+  const plotted = ended.filter((trial) => isNumber(trial.values[focus]));
+  const values = plotted.map((trial) => trial.values[focus]);
   let log = wantsLog(values);
   const controls = positive(values)
     ? [toggle("logarithmic", log, (on) => { log = on; chart.redraw(); })]
@@ -29,11 +29,11 @@ function historyChart() {
   const chart = canvas(host, 320, "Value of each trial and the best so far", (context, width, height) => {
     const x = scale({ ...padded([0, Math.max(trials.length - 1, 1)]), int: true });
     const y = objectiveScale(values, log);
-    const frame = axes(context, width, height, x, y, "trial", study.objectives[0].label);
+    const frame = axes(context, width, height, x, y, "trial", study.objectives[focus].label);
     const radius = plotted.length > 1500 ? 1.6 : 3.2;
     const points = plotted.map((trial) => ({
       x: frame.px(trial.number),
-      y: within(frame, trial.values[0]),
+      y: within(frame, trial.values[focus]),
       trial,
       text: () => describe(trial),
     }));
@@ -48,9 +48,9 @@ function historyChart() {
     const steps = [];
     let least;
     for (const trial of complete) {
-      if (least !== undefined && loss(trial.values[0]) >= loss(least)) continue;
+      if (least !== undefined && loss(trial.values[focus]) >= loss(least)) continue;
       if (least !== undefined) steps.push([frame.px(trial.number), within(frame, least)]);
-      least = trial.values[0];
+      least = trial.values[focus];
       steps.push([frame.px(trial.number), within(frame, least)]);
     }
     if (steps.length) steps.push([frame.px(trials.length - 1), within(frame, least)]);
@@ -107,7 +107,7 @@ function curvesChart() {
   const chart = canvas(host, 320, "Intermediate values of each trial", (context, width, height) => {
     const y = objectiveScale(values, log);
     const x = scale({ low: steps[0], high: steps[1] > steps[0] ? steps[1] : steps[0] + 1, int: true });
-    const frame = axes(context, width, height, x, y, "step", study.objectives[0].label);
+    const frame = axes(context, width, height, x, y, "step", study.objectives[focus].label);
     const paths = study.curves.map((curve) => ({
       trial: trials[curve.trial],
       parts: unbroken(curve, frame, log),
@@ -162,20 +162,20 @@ function cross(context, x, y) {
 
 function distributionChart() {
   if (!complete.length) return;
-  const sorted = complete.map((trial) => trial.values[0]).sort((a, b) => loss(a) - loss(b));
+  const sorted = complete.map((trial) => trial.values[focus]).sort((a, b) => loss(a) - loss(b));
   const log = wantsLog(sorted);
-  const note = study.objectives[0].maximize ? "Share of complete trials at or above a value" : "Share of complete trials at or below a value";
+  const note = study.objectives[focus].maximize ? "Share of complete trials at or above a value" : "Share of complete trials at or below a value";
   const host = section("Empirical distribution", { half: true, note });
   canvas(host, 280, "Empirical distribution of the objective", (context, width, height) => {
     const x = objectiveScale(sorted, log);
     const y = scale({ low: 0, high: 1, text: (share) => `${Math.round(share * 100)} %` });
-    const frame = axes(context, width, height, x, y, study.objectives[0].label);
+    const frame = axes(context, width, height, x, y, study.objectives[focus].label);
     const clamp = (value) => Math.min(Math.max(frame.px(value), frame.left), frame.right);
     const points = [];
     sorted.forEach((value, place) => {
       points.push([clamp(value), frame.py(place / sorted.length)], [clamp(value), frame.py((place + 1) / sorted.length)]);
     });
-    const far = study.objectives[0].maximize ? frame.left : frame.right;
+    const far = study.objectives[focus].maximize ? frame.left : frame.right;
     points.push([far, frame.py(1)]);
     context.strokeStyle = colour("complete");
     context.lineWidth = 2;
