@@ -156,6 +156,7 @@ impl Plan {
             experiment: config.experiment.clone(),
             description: config.description.clone(),
             tags: config.tags.clone(),
+            study: None,
             fingerprint: Manifest::fingerprint_of(
                 &self.function,
                 &code,

@@ -354,6 +354,7 @@ fn manifest(experiment: &str, mlflow: &Mlflow) -> Manifest {
         experiment: experiment.to_owned(),
         description: Some("What it is **about**".to_owned()),
         tags: BTreeMap::new(),
+        study: None,
         function: "train_model".to_owned(),
         code: "../plugin".to_owned(),
         hyperparameters: Map::new(),
