@@ -65,11 +65,14 @@ impl Fleet {
                 Outcome::CaughtUp => more |= last,
                 Outcome::Idle if last || ship.is_over() => {
                     self.shared.close(ship.run());
+                    // There is room for the next.
+                    more = true;
                     continue;
                 }
                 Outcome::Idle => {}
                 Outcome::Broken(error) if engine.base().is_some() => {
                     self.shared.give_up(ship.run(), &error);
+                    more = true;
                     continue;
                 }
                 trouble => {
