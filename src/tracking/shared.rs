@@ -1,7 +1,7 @@
-use super::TrackingError;
 use super::ship::RunShip;
 use super::status::{Report, ServerStatus, Status};
 use super::tally::{Count, Tally};
+use super::{TrackingError, journal_records};
 use crate::store::{RunDir, RunId};
 use std::collections::BTreeSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -35,7 +35,7 @@ struct State {
 impl Shared {
     pub(super) fn new(first: &RunDir) -> Self {
         let mut state = State::default();
-        state.tally.add(first);
+        state.tally.add(first, journal_records(first));
         Self {
             state: Mutex::new(state),
         }
@@ -61,8 +61,10 @@ impl Shared {
     where
         T: IntoIterator<Item = RunDir> + FromIterator<RunDir>,
     {
-        let mut state = self.lock();
-        let is_new = |run: &RunDir| state.tally.add(run);
+        let is_new = |run: &RunDir| {
+            let records = journal_records(run);
+            self.lock().tally.add(run, records)
+        };
         runs.into_iter().filter(is_new).collect()
     }
 
@@ -145,7 +147,7 @@ impl Shared {
     pub(super) fn report(&self) -> (Status, Report) {
         let mut state = self.lock();
         for run in std::mem::take(&mut state.added) {
-            state.tally.add(&run);
+            state.tally.add(&run, 0);
         }
         let server = state.server_identity.take();
         state.tally.recount(server.as_deref());

@@ -14,9 +14,8 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
-/// Pause between two looks at journals that grow: about one request a second
-/// and run, however little is logged at a time.
-const TRICKLE: Duration = Duration::from_secs(1);
+/// Pause between two looks at whether there are new runs, or more of old ones.
+const LOOK: Duration = Duration::from_millis(250);
 /// Longest pause before a server is tried again at the end of a run.
 const IMPATIENT: Duration = Duration::from_secs(2);
 /// How often whoever waits for the end is told how it goes.
@@ -179,7 +178,7 @@ impl Worker {
                         others = Some(Others::new(&server, left.of_others));
                         continue;
                     };
-                    let time = if finishing { OTHERS } else { TRICKLE };
+                    let time = if finishing { OTHERS } else { LOOK };
                     ship_others(&mut engine, others, phase, time).await;
                     if finishing {
                         return Ok(());
@@ -205,8 +204,7 @@ impl Worker {
     }
 }
 
-/// Until our own runs may have more to send. To look again at once would make
-/// a request of every metric.
+/// Ships what others left until it is time to look after our own runs again.
 async fn ship_others(
     engine: &mut Engine,
     others: &mut Others,
