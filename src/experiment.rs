@@ -160,6 +160,9 @@ impl Experiment {
                 config::from_str("the program", &text, here, &self.overrides, variables())?
             }
         };
+        if !matches!(self.source, Source::Loaded(_)) {
+            loaded.without_ranges()?;
+        }
         Ok(Request {
             loaded,
             function: self.function.as_ref().map(|slot| Arc::clone(&slot.0)),

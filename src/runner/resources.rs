@@ -45,7 +45,10 @@ pub(crate) fn grant(config: &Config, libtorch: Option<&Path>) -> Result<Granted,
         DeviceChoice::Device(Device::Cpu) => Vec::new(),
         _ => gpus(),
     };
-    let asked = config.resources.gpus.unwrap_or(0);
+    // A part of a GPU needs a whole one to be there; the configuration is
+    // checked to be small.
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+    let asked = config.resources.gpus.unwrap_or(0.0).ceil() as u32;
     let has = u32::try_from(gpus.len()).unwrap_or(u32::MAX);
     if asked > has {
         return Err(RunError::Resources {
