@@ -25,8 +25,9 @@ build: ## Build target/release/explr
 run: setup build ## Train the example: explr run configs/digits.yaml
 	target/release/explr run $(CONFIG) $(ARGS)
 
-test: setup ## Run every test: protocol, explr, SDK, examples
+test: setup ## Run every test: protocol, studies, explr, SDK, examples
 	cargo test $(LOCKED) -p explr-protocol
+	cargo test $(LOCKED) -p explr-study
 	cargo test $(LOCKED) --no-fail-fast -p explr
 	cargo test $(LOCKED) -p explr-sdk
 	@set -e; for crate in $(CRATES); do \

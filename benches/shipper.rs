@@ -143,6 +143,7 @@ fn manifest() -> Manifest {
         experiment: "shipper".to_owned(),
         description: None,
         tags: BTreeMap::new(),
+        study: None,
         function: "train_model".to_owned(),
         code: "bench".to_owned(),
         hyperparameters: Map::new(),

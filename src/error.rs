@@ -3,6 +3,7 @@ use crate::config::ConfigError;
 use crate::runner::RunError;
 use crate::store::StoreError;
 use crate::tracking::TrackingError;
+use explr_study::{StorageError, StudyError};
 
 /// Anything that can keep explr from doing what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -16,6 +17,9 @@ pub enum Error {
     /// A run can't be started or seen through.
     #[error(transparent)]
     Run(#[from] RunError),
+    /// A study can't be used.
+    #[error("{}", explain(.0))]
+    Study(StudyError),
     /// Tracking can't be set up.
     #[error(transparent)]
     Tracking(#[from] TrackingError),
@@ -28,7 +32,51 @@ impl Error {
             Self::Config(_) => Exit::Config,
             Self::Store(error) => error.exit(),
             Self::Run(error) => error.exit(),
+            Self::Study(error) => exit_of(error),
             Self::Tracking(error) => error.exit(),
         }
+    }
+}
+
+/// The study's words, with what to do about it.
+fn explain(error: &StudyError) -> String {
+    match error {
+        StudyError::Differs {
+            study,
+            differences,
+            forceable,
+        } => {
+            let list = differences.join("\n  ");
+            let force = if *forceable {
+                "go on with it all the same with `--force`, or "
+            } else {
+                ""
+            };
+            format!(
+                "study `{study}` was begun differently:\n  {list}\n\
+                 help: {force}begin another one with `--study NAME`"
+            )
+        }
+        other => other.to_string(),
+    }
+}
+
+impl From<StudyError> for Error {
+    fn from(error: StudyError) -> Self {
+        Self::Study(error)
+    }
+}
+
+impl From<StorageError> for Error {
+    fn from(error: StorageError) -> Self {
+        Self::Study(error.into())
+    }
+}
+
+fn exit_of(error: &StudyError) -> Exit {
+    match error {
+        StudyError::Storage(StorageError::Held { .. } | StorageError::Busy { .. }) => Exit::Locked,
+        StudyError::Storage(_) => Exit::Store,
+        _ => Exit::Config,
     }
 }

@@ -1,7 +1,9 @@
 use crate::Error;
 use crate::config::{self, Loaded};
+use crate::report::study::StudyReporter;
 use crate::report::{Reporter, Silent};
 use crate::runner::{self, Plan, Request, Resume, RunOutcome, Stop};
+use crate::tuning::{self, Chosen, StudyOutcome, Trials, TuneRequest};
 use explr_protocol::TrainFunction;
 use std::path::Path;
 use std::sync::Arc;
@@ -48,6 +50,8 @@ pub struct Experiment {
     function: Option<FunctionSlot>,
     in_process: bool,
     resume: Resume,
+    trials: Trials,
+    force: bool,
     stop: Stop,
 }
 
@@ -91,6 +95,8 @@ impl Experiment {
             function: None,
             in_process: false,
             resume: Resume::Auto,
+            trials: Trials::Configured,
+            force: false,
             stop: Stop::new(),
         }
     }
@@ -128,7 +134,19 @@ impl Experiment {
         self
     }
 
-    /// The handle that stops this experiment's run from another thread.
+    /// How many trials a study is to have.
+    pub fn trials(mut self, trials: Trials) -> Self {
+        self.trials = trials;
+        self
+    }
+
+    /// Goes on with a study although the configuration no longer fits it.
+    pub fn force(mut self) -> Self {
+        self.force = true;
+        self
+    }
+
+    /// The handle that stops this experiment's run or study from another thread.
     pub fn stop_handle(&self) -> Stop {
         self.stop.clone()
     }
@@ -150,8 +168,53 @@ impl Experiment {
         runner::run(&self.request()?, &self.stop, reporter)
     }
 
+    /// Searches for the hyperparameters that the configuration names under
+    /// `search_space`, and shows nothing.
+    pub fn tune(&self) -> Result<StudyOutcome, Error> {
+        self.tune_with(&mut Silent)
+    }
+
+    /// The same, telling `reporter` what happens.
+    pub fn tune_with(&self, reporter: &mut dyn StudyReporter) -> Result<StudyOutcome, Error> {
+        let request = TuneRequest {
+            loaded: self.loaded()?,
+            function: self.function.as_ref().map(|slot| Arc::clone(&slot.0)),
+            trials: self.trials,
+            force: self.force,
+            command: command(),
+        };
+        tuning::tune(&request, &self.stop, reporter)
+    }
+
+    /// The experiments of the configuration's sweep, each with the settings
+    /// that distinguish it.
+    pub fn sweep_runs(&self) -> Result<Vec<(Chosen, Self)>, Error> {
+        let environment = variables().collect();
+        let runs = self.loaded()?.sweep(&environment)?;
+        Ok(runs
+            .into_iter()
+            .map(|run| {
+                let experiment = Self::from_loaded(run.loaded);
+                (run.values.into_iter().collect(), experiment)
+            })
+            .collect())
+    }
+
     fn request(&self) -> Result<Request, Error> {
-        let loaded = match &self.source {
+        let loaded = self.loaded()?;
+        loaded.without_ranges()?;
+        Ok(Request {
+            loaded,
+            function: self.function.as_ref().map(|slot| Arc::clone(&slot.0)),
+            in_process: self.in_process,
+            resume: self.resume.clone(),
+            command: command(),
+        })
+    }
+
+    /// The configuration, read and checked.
+    pub fn loaded(&self) -> Result<Loaded, Error> {
+        Ok(match &self.source {
             Source::Loaded(loaded) => (**loaded).clone(),
             Source::File(path) => config::load(path, &self.overrides, variables())?,
             Source::Name(name) => {
@@ -159,21 +222,19 @@ impl Experiment {
                 let here = Path::new("");
                 config::from_str("the program", &text, here, &self.overrides, variables())?
             }
-        };
-        Ok(Request {
-            loaded,
-            function: self.function.as_ref().map(|slot| Arc::clone(&slot.0)),
-            in_process: self.in_process,
-            resume: self.resume.clone(),
-            command: std::env::args_os()
-                .map(|word| word.to_string_lossy().into_owned())
-                .collect(),
         })
     }
 }
 
+/// The command line of this process.
+pub(crate) fn command() -> Vec<String> {
+    std::env::args_os()
+        .map(|word| word.to_string_lossy().into_owned())
+        .collect()
+}
+
 /// The environment, less what is no text and so no setting.
-fn variables() -> impl Iterator<Item = (String, String)> {
+pub(crate) fn variables() -> impl Iterator<Item = (String, String)> {
     std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
 }

@@ -14,12 +14,15 @@ mod experiment;
 pub mod report;
 pub mod runner;
 pub mod store;
+mod sweep;
 pub mod tracking;
+pub mod tuning;
 pub mod worker;
 
 pub use error::Error;
 pub use exit::Exit;
 pub use experiment::Experiment;
+pub use sweep::Sweep;
 
 /// The examples of the README compile.
 #[cfg(doctest)]

@@ -17,3 +17,7 @@ mod precedence;
 mod roundtrip;
 #[path = "config/schema.rs"]
 mod schema;
+#[path = "config/search.rs"]
+mod search;
+#[path = "config/sweep.rs"]
+mod sweep;

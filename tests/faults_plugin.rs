@@ -26,7 +26,7 @@ fn a_plugin_of_another_interface_names_both_versions() {
         &project.run(&[]),
         &[
             "version 99",
-            "speaks version 1",
+            "speaks version 2",
             "cargo update -p explr-sdk",
             "libother_abi.so",
         ],
@@ -203,7 +203,7 @@ fn a_plugin_of_another_libtorch_is_refused_before_any_call() {
              {{\"train_model\", (void *)call}};
          static const struct {
              uint32_t abi; const char *sdk; const char *torch; size_t count; const void *functions;
-         } table = {1, \"0.1.0\", \"2.10.0\", 1, functions};
+         } table = {2, \"0.1.0\", \"2.10.0\", 1, functions};
          const void *explr_plugin(void) { return &table; }",
     );
     let torch = folder.path().join("torch");

@@ -10,10 +10,10 @@ mod common;
 #[allow(dead_code)]
 mod support;
 
+use common::chaos::{Random, Server, kill_server, number, server};
 use common::{Project, Running, metrics, processes_of, stderr, wait_for};
 use explr::store::RunDir;
 use explr::store::journal::Writer;
-use explr::tracking::ui;
 use explr_protocol::RunState;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -47,7 +47,7 @@ fn whatever_is_killed_mlflow_ends_up_with_exactly_what_the_journal_holds() {
         });
         std::thread::sleep(Duration::from_millis(random.below(2500)));
         let victims = ["worker", "explr", "MLflow", "everything"];
-        let victim = victims[usize::try_from(random.below(4)).unwrap()];
+        let victim = victims[random.index(4)];
         println!("round {round}: {victim}");
         strike(&project, &explr, &run, victim);
         explr.code();
@@ -95,50 +95,12 @@ fn strike(project: &Project, explr: &Running, run: &RunDir, victim: &str) {
     if matches!(victim, "explr" | "everything") {
         let _ = kill(explr.pid(), Signal::SIGKILL);
     }
-    if matches!(victim, "MLflow" | "everything")
-        && let Some(process) = server(project).and_then(|server| server.process)
-    {
-        let group = Pid::from_raw(-i32::try_from(process.pid).unwrap());
-        let _ = kill(group, Signal::SIGKILL);
+    if matches!(victim, "MLflow" | "everything") {
+        kill_server(project);
     }
 }
 
 fn newest(project: &Project) -> Option<RunDir> {
     let store = explr::store::Store::existing(&project.path().join(".explr")).ok()?;
     store.runs().ok()?.pop()
-}
-
-fn server(project: &Project) -> Option<explr::tracking::Running> {
-    let config = explr::config::Mlflow::default();
-    ui::find(&config, project.path(), &project.store()).ok()?
-}
-
-/// The server that explr started ends with the test.
-struct Server<'a>(&'a Project);
-
-impl Drop for Server<'_> {
-    fn drop(&mut self) {
-        let stopped = self.0.explr().args(["mlflow-ui", "--stop"]).output();
-        if let Ok(output) = stopped {
-            println!("{}", stderr(&output));
-        }
-    }
-}
-
-fn number(variable: &str) -> Option<u64> {
-    std::env::var(variable).ok()?.parse().ok()
-}
-
-/// A linear congruential generator (Knuth's MMIX constants): enough to choose
-/// victims, and repeatable.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, bound: u64) -> u64 {
-        self.0 = self
-            .0
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) % bound
-    }
 }

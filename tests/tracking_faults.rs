@@ -13,6 +13,7 @@ mod fake;
 mod support;
 
 use explr::config::Mlflow;
+use explr::store::{StudyRef, StudyRole};
 use explr::tracking::{Report, ServerStatus};
 use explr_protocol::RunState;
 use fake::{Fake, Fault, Request};
@@ -288,4 +289,137 @@ fn a_run_is_shipped_by_one_process_at_a_time() {
     let report = store.sync(&run);
     assert!(report.error.unwrap().contains("another explr process"));
     drop(shipper);
+}
+
+/// Finished trials of a study that ships to the fake. They are locked, so that
+/// no shipper takes them for left behind.
+fn finished_trials(store: &TestStore, study: &TestRun, count: u64) -> Vec<TestRun> {
+    (0..count)
+        .map(|number| {
+            let parent = study.run.id().clone();
+            let mut trial = store.new_run_with("study", |manifest| {
+                manifest.study = Some(StudyRef {
+                    study: "study".to_owned(),
+                    role: StudyRole::Trial { number, parent },
+                });
+            });
+            trial.state(RunState::Created);
+            trial.param("lr", json!(number));
+            trial.state(RunState::Running);
+            trial.metric("loss", number as f64, 0);
+            trial.state(RunState::Completed);
+            trial
+        })
+        .collect()
+}
+
+fn new_study(store: &TestStore) -> TestRun {
+    let mut study = store.new_run_with("study", |manifest| {
+        manifest.study = Some(StudyRef {
+            study: "study".to_owned(),
+            role: StudyRole::Study,
+        });
+    });
+    study.state(RunState::Running);
+    study
+}
+
+#[test]
+fn a_short_trial_costs_three_requests() {
+    let fake = Fake::new(|_| None);
+    let store = store_for(&fake);
+    let mut study = new_study(&store);
+    let shipper = store.shipper(&study);
+    // More than are open at once.
+    for trial in finished_trials(&store, &study, 100) {
+        // And unlocked.
+        shipper.add(trial.run);
+    }
+    study.state(RunState::Completed);
+    let report = shipper.finish(LONG, support::go_on);
+    assert_eq!((report.left, report.error), (0, None));
+    for (path, count) in [
+        ("experiments/get-by-name", 1),
+        ("runs/search", 0),
+        ("runs/create", 101),
+        ("runs/log-batch", 100),
+        ("runs/update", 101),
+    ] {
+        assert_eq!(fake.bodies(path).len(), count, "{path}");
+    }
+    assert_eq!(fake.stored().requests.len(), 303);
+    let created = fake.bodies("runs/create");
+    assert!(created[0].contains("explr.kind"), "the study comes first");
+    let nested = |body: &&String| body.contains(r#"{"key":"mlflow.parentRunId","value":"run0"}"#);
+    assert_eq!(created.iter().filter(nested).count(), 100);
+}
+
+#[test]
+fn trials_that_were_shipped_before_are_no_end_to_those_behind_them() {
+    let fake = Fake::new(|_| None);
+    let store = store_for(&fake);
+    let mut study = new_study(&store);
+    let trials = finished_trials(&store, &study, 100);
+    let runs: Vec<_> = trials.iter().map(|trial| trial.run.clone()).collect();
+    explr::tracking::sync(&store.settings(), &runs[..70], |_, _| {}).unwrap();
+    let shipper = store.shipper(&study);
+    for run in runs {
+        shipper.add(run);
+    }
+    drop(trials);
+    study.state(RunState::Completed);
+    let report = shipper.finish(LONG, support::go_on);
+    assert_eq!((report.left, report.error), (0, None));
+    assert_eq!(fake.stored().metrics.len(), 100);
+    assert_eq!(fake.stored().runs.len(), 101);
+}
+
+#[test]
+fn what_a_study_s_earlier_process_left_is_brought_and_counted() {
+    let fake = Fake::new(|_| None);
+    let store = store_for(&fake);
+    let mut study = new_study(&store);
+    drop(finished_trials(&store, &study, 50));
+    study.state(RunState::Completed);
+    let mut total = 0;
+    let report = store.shipper(&study).finish(LONG, |status| {
+        total = status.total;
+        support::go_on(status)
+    });
+    assert_eq!((report.left, report.error), (0, None));
+    assert_eq!(total, 2 + 50 * 5);
+    assert_eq!(fake.stored().metrics.len(), 50);
+}
+
+#[test]
+fn what_is_left_is_counted_over_all_runs() {
+    let fake = Fake::new(|request| {
+        let late = request.is("runs/create") && request.nth >= 10;
+        late.then_some(Fault::Answer(503, "", "busy"))
+    });
+    let store = store_for(&fake);
+    let mut study = new_study(&store);
+    let shipper = store.shipper(&study);
+    for trial in finished_trials(&store, &study, 20) {
+        shipper.add(trial.run);
+    }
+    study.state(RunState::Completed);
+    let report = shipper.finish(Duration::from_secs(2), support::go_on);
+    // The study and nine trials got through.
+    assert_eq!(report.left, 11 * 5);
+    assert!(report.error.is_some());
+}
+
+#[test]
+fn the_creation_of_a_trial_that_is_cut_off_is_not_repeated() {
+    let fake = Fake::new(|request| {
+        (request.is("runs/create") && request.nth == 1).then_some(Fault::CutAfter)
+    });
+    let store = store_for(&fake);
+    let study = new_study(&store);
+    let trials = finished_trials(&store, &study, 1);
+    let report = store.sync(&trials[0]);
+    assert_eq!((report.left, report.error), (0, None));
+    assert_eq!(fake.stored().runs.len(), 2);
+    assert_eq!(fake.bodies("runs/search").len(), 1);
 }

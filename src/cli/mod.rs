@@ -5,15 +5,20 @@
 //! ones carry the exit code, everything else is a bug (code 1).
 
 mod completions;
+mod confirm;
 mod init;
 mod interrupt;
 mod man;
 mod mlflow_ui;
+mod params;
 mod repair;
 mod run;
 mod runs;
 mod schema;
+mod study;
+mod sweep;
 mod sync;
+mod tune;
 
 use clap::{Parser, Subcommand};
 use explr::Exit;
@@ -34,6 +39,12 @@ enum Command {
     Init(init::Args),
     /// Train once, as a configuration file says.
     Run(run::Args),
+    /// Search for the best hyperparameters.
+    Tune(tune::Args),
+    /// Run several configurations, or every combination of some settings.
+    Sweep(sweep::Args),
+    /// Look at studies, and feed them.
+    Study(study::Args),
     /// List, show and remove runs.
     Runs(runs::Args),
     /// Keep what is whole of a damaged journal.
@@ -57,6 +68,9 @@ pub(crate) fn main() -> Exit {
     let executed = match Cli::parse().command {
         Command::Init(args) => init::execute(&args),
         Command::Run(args) => run::execute(&args),
+        Command::Tune(args) => tune::execute(&args),
+        Command::Sweep(args) => sweep::execute(&args),
+        Command::Study(args) => study::execute(&args),
         Command::Runs(args) => runs::execute(&args),
         Command::Repair(args) => repair::execute(&args),
         Command::Schema(args) => schema::execute(&args),

@@ -1,4 +1,4 @@
-use super::interrupt;
+use super::{interrupt, params};
 use anyhow::Context;
 use explr::config::Loaded;
 use explr::report::{Bars, JsonLines, Plain, Reporter};
@@ -22,6 +22,12 @@ pub(crate) struct Args {
     /// The train function: a plugin (`.so`) or the folder of a plugin crate.
     #[arg(long, value_name = "PATH[:FUNCTION]")]
     train_fn: Option<String>,
+    /// Hyperparameters from a YAML or JSON file, such as `explr study best` prints.
+    #[arg(long, value_name = "FILE", conflicts_with = "from_trial")]
+    params: Option<PathBuf>,
+    /// Hyperparameters and seed of a trial, as in `digits#17`.
+    #[arg(long, value_name = "STUDY#NUMBER")]
+    from_trial: Option<String>,
     /// Show the resolved configuration and what would run, and stop.
     #[arg(long)]
     dry_run: bool,
@@ -66,10 +72,13 @@ impl Args {
     fn overrides(&self) -> anyhow::Result<Vec<String>> {
         let mut overrides = Vec::new();
         if let Some(given) = &self.train_fn {
-            let (path, function) = split(given);
-            let path = std::path::absolute(path).context("the current folder is gone")?;
-            overrides.push(assignment("train.plugin", &path.display().to_string()));
-            overrides.extend(function.map(|name| assignment("train.function", name)));
+            overrides.extend(split_train_fn(given)?);
+        }
+        if let Some(file) = &self.params {
+            overrides.extend(params::from_file(file)?);
+        }
+        if let Some(trial) = &self.from_trial {
+            overrides.extend(params::from_trial(&self.config, trial)?);
         }
         if self.require_tracking {
             overrides.push("mlflow.required=true".to_owned());
@@ -91,6 +100,15 @@ impl Args {
     }
 }
 
+/// The settings that `--train-fn` stands for.
+pub(super) fn split_train_fn(given: &str) -> anyhow::Result<Vec<String>> {
+    let (path, function) = split(given);
+    let path = std::path::absolute(path).context("the current folder is gone")?;
+    let mut settings = vec![assignment("train.plugin", &path.display().to_string())];
+    settings.extend(function.map(|name| assignment("train.function", name)));
+    Ok(settings)
+}
+
 /// `PATH:function`, where the path may hold colons too.
 fn split(given: &str) -> (&Path, Option<&str>) {
     match given.rsplit_once(':') {
@@ -105,11 +123,11 @@ fn is_name(text: &str) -> bool {
     !text.is_empty() && text.chars().all(|c| c.is_alphanumeric() || c == '_')
 }
 
-fn assignment(key: &str, value: &str) -> String {
+pub(super) fn assignment(key: &str, value: &str) -> String {
     format!("{key}={}", serde_json::Value::from(value))
 }
 
-fn show_plan(loaded: &Loaded, plan: &Plan, json: bool) -> anyhow::Result<()> {
+pub(super) fn show_plan(loaded: &Loaded, plan: &Plan, json: bool) -> anyhow::Result<()> {
     let config = loaded.stored();
     let code = match &plan.code {
         Code::Plugin(path) => format!("plugin {}", path.display()),

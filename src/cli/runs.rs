@@ -2,10 +2,10 @@
 
 mod list;
 mod logs;
-mod output;
+pub(crate) mod output;
 mod rm;
 mod show;
-mod text;
+pub(crate) mod text;
 mod view;
 
 pub(crate) use output::emit;

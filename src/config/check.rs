@@ -72,7 +72,20 @@ impl<'a> Checker<'a> {
             }
             return;
         }
+        // What may stand there is read with its places, by a reader of its own.
+        if reference(schema) == Some("SearchSpace") {
+            return match node.value {
+                Content::Map(_) => self.free(node, &mut path.to_owned()),
+                _ => self.mismatch("a map", node, path, key),
+            };
+        }
+        if *schema == Value::Bool(true) {
+            return self.free(node, &mut path.to_owned());
+        }
         let schema = resolve(self.root, schema);
+        if is_tagged(schema) {
+            return self.tagged(schema, node, path, key);
+        }
         let words = words_of(self.root, schema);
         if !branches(schema).is_empty() {
             return self.alternatives(schema, &words, node, path, key);
@@ -115,7 +128,10 @@ impl<'a> Checker<'a> {
     ) {
         let others: Vec<&Value> = branches(schema)
             .iter()
-            .filter(|branch| words_of(self.root, resolve(self.root, branch)).is_empty())
+            .filter(|branch| {
+                let branch = resolve(self.root, branch);
+                is_tagged(branch) || words_of(self.root, branch).is_empty()
+            })
             .filter(|branch| branch.get("type").and_then(Value::as_str) != Some("null"))
             .collect();
         let fitting = others.iter().find(|branch| self.accepts(branch, node));
@@ -126,10 +142,24 @@ impl<'a> Checker<'a> {
                     .iter()
                     .any(|branch| self.is_word(branch, node)) => {}
             (None, None) => self.not_a_word(words, node, path),
-            (None, Some(only)) if words.is_empty() => self.node(only, node, path, key),
+            (None, Some(only)) if words.is_empty() && others.len() == 1 => {
+                self.node(only, node, path, key);
+            }
             (None, Some(_)) => {
-                let quoted: Vec<String> = words.iter().map(|word| format!("`{word}`")).collect();
-                let wanted = format!("{} or a map of settings", quoted.join(", "));
+                let mut wanted: Vec<String> =
+                    words.iter().map(|word| format!("`{word}`")).collect();
+                let kinds = others.iter().map(|other| match &*self.wanted(other) {
+                    "" | "a map" => "a map of settings".to_owned(),
+                    kind => kind.to_owned(),
+                });
+                let kinds = kinds.collect::<Vec<_>>().join(" or ");
+                let wanted = if wanted.is_empty() {
+                    kinds
+                } else {
+                    let last = wanted.pop().unwrap_or_default();
+                    wanted.push(format!("{last} or {kinds}"));
+                    wanted.join(", ")
+                };
                 let help = node
                     .text()
                     .and_then(|text| did_you_mean(text, words.iter().copied()));
@@ -140,6 +170,33 @@ impl<'a> Checker<'a> {
                     problem.help = help;
                 }
             }
+        }
+    }
+
+    /// A map whose `name` says which options it has, or the name alone.
+    fn tagged(&mut self, schema: &'a Value, node: &mut Node, path: &str, key: Span) {
+        let words = |branch| words_of(self.root, name_of(branch));
+        let names: Vec<&str> = branches(schema).iter().flat_map(words).collect();
+        let span = node.span;
+        let Content::Map(entries) = &mut node.value else {
+            return self.mismatch("a map of settings", node, path, key);
+        };
+        let Some(name) = entries.iter().find(|entry| entry.key == "name") else {
+            let message = format!("the key `{path}.name` is missing");
+            let help = format!("it can be {}", alternatives(names));
+            let place = self.first_line(span);
+            return self.problems.push(Problem::new(place, message).help(help));
+        };
+        let chosen = name.value.text().and_then(|text| {
+            branches(schema)
+                .iter()
+                .find(|branch| words_of(self.root, name_of(branch)).contains(&text))
+        });
+        if let Some(branch) = chosen {
+            self.object(branch, entries, path, span);
+        } else {
+            let name = name.value.clone();
+            self.not_a_word(&names, &name, &format!("{path}.name"));
         }
     }
 
@@ -178,7 +235,11 @@ impl<'a> Checker<'a> {
             match properties.and_then(|properties| properties.get(&entry.key)) {
                 Some(inner) => self.node(inner, &mut entry.value, &full, entry.key_span),
                 None => match schema.get("additionalProperties") {
-                    Some(Value::Bool(false)) => self.unknown(&entry.key, entry.key_span, path),
+                    Some(Value::Bool(false)) => {
+                        let siblings = properties.into_iter().flat_map(|known| known.keys());
+                        let siblings: Vec<&str> = siblings.map(String::as_str).collect();
+                        self.unknown(&entry.key, entry.key_span, path, &siblings);
+                    }
                     Some(inner @ Value::Object(_)) => {
                         self.node(inner, &mut entry.value, &full, entry.key_span);
                     }
@@ -221,7 +282,7 @@ impl<'a> Checker<'a> {
         }
     }
 
-    fn unknown(&mut self, key: &str, span: Span, path: &str) {
+    fn unknown(&mut self, key: &str, span: Span, path: &str, siblings: &[&str]) {
         let shown = shorten(key);
         let message = if path.is_empty() {
             format!("unknown key `{shown}`")
@@ -233,13 +294,6 @@ impl<'a> Checker<'a> {
         if self.problems.len() > render::SHOWN {
             return self.problems.push(problem);
         }
-        let prefix = join(path, "");
-        let siblings: Vec<&str> = self
-            .vocabulary
-            .paths()
-            .filter_map(|known| known.strip_prefix(&prefix))
-            .filter(|rest| !rest.contains('.'))
-            .collect();
         let help = did_you_mean(key, siblings.iter().copied())
             .or_else(|| {
                 if self.vocabulary.is_top_level(key) {
@@ -248,7 +302,8 @@ impl<'a> Checker<'a> {
                     ));
                 }
                 let (section, _) = self.vocabulary.elsewhere(key)?.split_once('.')?;
-                Some(format!("`{key}` belongs under `{section}:`"))
+                let is_here = path.split('.').next() == Some(section);
+                (!is_here).then(|| format!("`{key}` belongs under `{section}:`"))
             })
             .unwrap_or_else(|| {
                 let own = if path.is_empty() {
@@ -256,7 +311,7 @@ impl<'a> Checker<'a> {
                 } else {
                     ""
                 };
-                format!("{own}the keys here are {}", list(siblings))
+                format!("{own}the keys here are {}", list(siblings.iter().copied()))
             });
         let message = if path.is_empty() {
             format!("unknown key `{key}`")
@@ -418,6 +473,18 @@ fn words_of<'a>(root: &'a Value, schema: &'a Value) -> Vec<&'a str> {
         found.extend(words_of(root, resolve(root, branch)));
     }
     found
+}
+
+/// Whether a schema is an enumeration whose `name` says which branch it is.
+fn is_tagged(schema: &Value) -> bool {
+    schema
+        .get("oneOf")
+        .and_then(Value::as_array)
+        .is_some_and(|branches| branches.iter().all(|branch| !name_of(branch).is_null()))
+}
+
+fn name_of(branch: &Value) -> &Value {
+    branch.pointer("/properties/name").unwrap_or(&Value::Null)
 }
 
 fn accepts_type(schema: &Value, name: &str) -> bool {

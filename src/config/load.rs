@@ -1,12 +1,15 @@
 use super::check::Checker;
 use super::interpolate;
-use super::node::Content;
-use super::overrides::Overrides;
+use super::node::{Content, Node};
+use super::overrides::{Overrides, is_path};
 use super::problem::{ConfigError, Problem};
 use super::rules::Rules;
-use super::source::Sources;
+use super::source::{Origin, Sources};
+use super::sweep_rules::SweepRules;
+use super::tune_rules::TuneRules;
 use super::vocabulary::Vocabulary;
-use super::{Config, read, redact, schema, yaml};
+use super::{Combination, Config, read, redact, schema, space, yaml};
+use explr_study::SearchSpace;
 use serde::Deserialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -22,6 +25,9 @@ pub struct Loaded {
     pub path: Option<PathBuf>,
     /// The folder of the file: relative paths in it start here.
     pub dir: PathBuf,
+    /// The arguments that gave a range, as in `lr=loguniform[1e-5:1e-1]`:
+    /// they are for a search, and mean nothing to a single run.
+    pub ranges: Vec<String>,
 }
 
 impl Loaded {
@@ -32,11 +38,75 @@ impl Loaded {
         locate(&self.dir, text.as_deref().map_or(path, Path::new))
     }
 
+    /// The runs of the configuration's sweep, each with the values of its
+    /// combination. `env` resolves `${env:NAME}`.
+    pub fn sweep(&self, env: &BTreeMap<String, String>) -> Result<Vec<SweepRun>, ConfigError> {
+        let mut base = self.config.clone();
+        let sweep = std::mem::take(&mut base.sweep);
+        let text = serde_json::to_string_pretty(&base).unwrap_or_default();
+        // What `EXPLR_*` variables say is in the configuration already.
+        let env = || {
+            let others = env.iter().filter(|(name, _)| !name.starts_with("EXPLR_"));
+            others.map(|(name, value)| (name.clone(), value.clone()))
+        };
+        let name = self.path.as_deref().unwrap_or(Path::new("the program"));
+        let name = name.display().to_string();
+        let combinations = sweep.combinations().into_iter();
+        let runs = combinations.map(|values| {
+            let arguments: Vec<String> = values
+                .iter()
+                .map(|(key, value)| format!("{key}={}", self.as_argument(key, value)))
+                .collect();
+            let mut loaded = from_str(&name, &text, &self.dir, &arguments, env())?;
+            loaded.path.clone_from(&self.path);
+            Ok(SweepRun { values, loaded })
+        });
+        runs.collect()
+    }
+
+    /// Arguments have paths from the current folder, files from their own.
+    fn as_argument(&self, key: &str, value: &Value) -> Value {
+        match value {
+            Value::String(text) if is_path(key) && !text.starts_with(['~', '$']) => {
+                locate(&self.dir, Path::new(text))
+                    .display()
+                    .to_string()
+                    .into()
+            }
+            other => other.clone(),
+        }
+    }
+
+    /// Refuses ranges among the arguments, for a command that doesn't search.
+    pub fn without_ranges(&self) -> Result<(), ConfigError> {
+        if self.ranges.is_empty() {
+            return Ok(());
+        }
+        let mut sources = Sources::default();
+        let problems = self.ranges.iter().map(|argument| {
+            let source = sources.add(Origin::Argument, argument.clone());
+            let value = argument.find('=').map_or(0, |at| at + 1);
+            let span = sources.whole(source).part(value, argument.len());
+            Problem::new(span, "a range is nothing that a single run can use")
+                .help("give one value, or search with `explr tune`")
+        });
+        Err(ConfigError::new(problems.collect(), sources))
+    }
+
     /// The configuration as it may be stored and sent: `${env:NAME}` is
     /// unresolved, secrets are masked.
     pub fn stored(&self) -> Value {
         redact::json(&serde_json::to_value(&self.config).unwrap_or_default())
     }
+}
+
+/// One run of a sweep.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SweepRun {
+    /// What differs from other runs: keys as the matrix names them.
+    pub values: Combination,
+    /// The configuration with these values, and without a sweep.
+    pub loaded: Loaded,
 }
 
 /// The path, from the folder of the configuration.
@@ -75,11 +145,12 @@ pub fn load(
 ) -> Result<Loaded, ConfigError> {
     let text = read::file(path).map_err(|refused| refused.into_error(path))?;
     let dir = path.parent().unwrap_or(Path::new(""));
-    let config = build(path, text, dir, overrides, &env.collect())?;
+    let (config, ranges) = build(path, text, dir, overrides, &env.collect())?;
     Ok(Loaded {
         config,
         path: Some(path.to_owned()),
         dir: dir.to_owned(),
+        ranges,
     })
 }
 
@@ -94,11 +165,12 @@ pub fn from_str(
 ) -> Result<Loaded, ConfigError> {
     let path = Path::new(name);
     let text = read::text(text, path).map_err(|refused| refused.into_error(path))?;
-    let config = build(path, text, dir, overrides, &env.collect())?;
+    let (config, ranges) = build(path, text, dir, overrides, &env.collect())?;
     Ok(Loaded {
         config,
         path: None,
         dir: dir.to_owned(),
+        ranges,
     })
 }
 
@@ -121,7 +193,7 @@ fn build(
     dir: &Path,
     overrides: &[String],
     env: &BTreeMap<String, String>,
-) -> Result<Config, ConfigError> {
+) -> Result<(Config, Vec<String>), ConfigError> {
     let mut sources = Sources::default();
     let file = sources.add_file(path, text);
     let file = sources.whole(file);
@@ -141,8 +213,9 @@ fn build(
     };
     let schema = schema();
     let vocabulary = Vocabulary::new(&schema);
+    let mut ranges = Vec::new();
     if matches!(tree.value, Content::Map(_)) {
-        Overrides {
+        ranges = Overrides {
             root: &mut tree,
             vocabulary: &vocabulary,
             sources: &mut sources,
@@ -157,6 +230,7 @@ fn build(
         problems: &mut problems,
     }
     .check(&mut tree);
+    let space = space(&tree, &mut problems);
     Rules {
         tree: &tree,
         dir,
@@ -165,11 +239,50 @@ fn build(
         problems: &mut problems,
     }
     .check();
+    TuneRules {
+        tree: &tree,
+        space: space.as_ref(),
+        env,
+        problems: &mut problems,
+    }
+    .check();
+    SweepRules {
+        tree: &tree,
+        dir,
+        env,
+        schema: &schema,
+        vocabulary: &vocabulary,
+        sources: &sources,
+        problems: &mut problems,
+    }
+    .check();
     if !problems.is_empty() {
         return Err(ConfigError::new(problems, sources));
     }
-    Config::deserialize(tree.to_json()).map_err(|error| {
-        // The checks above are meant to see everything first.
-        ConfigError::new(vec![Problem::new(tree.span, error.to_string())], sources)
-    })
+    // JSON forgets the order of the parameters, and what overrides what.
+    if let Content::Map(entries) = &mut tree.value {
+        entries.retain(|entry| entry.key != "search_space");
+    }
+    match Config::deserialize(tree.to_json()) {
+        Ok(mut config) => {
+            config.search_space = space.unwrap_or_default().into();
+            Ok((config, ranges))
+        }
+        Err(error) => {
+            // The checks above are meant to see everything first.
+            let problem = Problem::new(tree.span, error.to_string());
+            Err(ConfigError::new(vec![problem], sources))
+        }
+    }
+}
+
+/// The search space; none if it is wrong.
+fn space(tree: &Node, problems: &mut Vec<Problem>) -> Option<SearchSpace> {
+    let Some(entry) = tree.entry("search_space") else {
+        return Some(SearchSpace::default());
+    };
+    let hyperparameters = tree.entry("hyperparameters").map(|entry| &entry.value);
+    space::read(&entry.value, hyperparameters)
+        .map_err(|found| problems.extend(found))
+        .ok()
 }

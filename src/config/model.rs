@@ -1,7 +1,7 @@
-use super::{DeviceChoice, Seconds};
+use super::{DeviceChoice, Seconds, SpaceConfig, Sweep, Tune};
 use explr_protocol::FailureClass;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -29,6 +29,15 @@ pub struct Config {
     /// Hyperparameters: any JSON values, nested ones included.
     #[serde(default)]
     pub hyperparameters: Map<String, Value>,
+    /// Hyperparameters that `explr tune` searches for, and their ranges.
+    #[serde(default, skip_serializing_if = "SpaceConfig::is_empty")]
+    pub search_space: SpaceConfig,
+    /// How `explr tune` searches.
+    #[serde(default)]
+    pub tune: Tune,
+    /// The runs of `explr sweep`.
+    #[serde(default, skip_serializing_if = "Sweep::is_empty")]
+    pub sweep: Sweep,
     /// Seed of every random generator.
     #[serde(default = "default_seed")]
     pub seed: u64,
@@ -38,6 +47,11 @@ pub struct Config {
     /// What a run may use of the machine.
     #[serde(default)]
     pub resources: Resources,
+    /// Minutes that a run may take: the train function can ask how much of it
+    /// is left. Default: no limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("exclusiveMinimum" = 0, "maximum" = 5_256_000))]
+    pub time_budget_minutes: Option<f64>,
     /// How the worker process is run.
     #[serde(default)]
     pub worker: WorkerConfig,
@@ -129,14 +143,30 @@ pub struct Resources {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1))]
     pub cpus: Option<u32>,
-    /// GPUs. Default: what `device` needs.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub gpus: Option<u32>,
+    /// GPUs, or a part of one that trials share. Default: what `device` needs.
+    #[serde(
+        skip_serializing_if = "Option::is_none",
+        serialize_with = "whole_if_it_is"
+    )]
+    #[schemars(range(min = 0))]
+    pub gpus: Option<f64>,
     /// Limit of GPU memory, in GB (10^9 bytes). Default: 24, or the card's if
     /// that is less.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("exclusiveMinimum" = 0))]
     pub gpu_memory_gb: Option<f64>,
+}
+
+/// `1` is easier to read than `1.0`.
+#[allow(clippy::ref_option)] // As serde wants it.
+fn whole_if_it_is<S: Serializer>(number: &Option<f64>, serializer: S) -> Result<S::Ok, S::Error> {
+    match number {
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // It is small.
+        Some(number) if number.fract() == 0.0 && (0.0..1e9).contains(number) => {
+            serializer.serialize_u32(*number as u32)
+        }
+        other => other.serialize(serializer),
+    }
 }
 
 /// How the worker process is run.
@@ -158,6 +188,10 @@ pub struct WorkerConfig {
     pub retries: u32,
     /// The failures that are repeated.
     pub retry_on: Vec<FailureClass>,
+    /// How a worker begins.
+    pub start: Start,
+    /// What becomes of a run that needs more memory than the GPU has.
+    pub cuda_oom: CudaOom,
     /// Further environment variables of the worker.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub env: BTreeMap<String, String>,
@@ -172,9 +206,37 @@ impl Default for WorkerConfig {
             grace: Seconds(Duration::from_secs(10)),
             retries: 0,
             retry_on: vec![FailureClass::Signal, FailureClass::Abort],
+            start: Start::default(),
+            cuda_oom: CudaOom::default(),
             env: BTreeMap::new(),
         }
     }
+}
+
+/// How a worker begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Start {
+    /// As a fork where that is safe, else as a fresh process.
+    #[default]
+    Auto,
+    /// As a fork of a process that has loaded the train function.
+    Fork,
+    /// As a process of its own.
+    Fresh,
+}
+
+/// What becomes of a run that needs more memory than the GPU has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum CudaOom {
+    /// It has failed.
+    #[default]
+    Fail,
+    /// It is pruned: its parameters are no good on this machine.
+    Prune,
+    /// It is repeated, as often as `retries` says.
+    Retry,
 }
 
 /// Settings of MLflow.

@@ -57,6 +57,32 @@ impl Node {
         }
     }
 
+    /// The value, all of it at one place.
+    pub(super) fn from_json(value: &Value, span: Span) -> Self {
+        let value = match value {
+            Value::Null => Content::Null,
+            Value::Bool(value) => Content::Bool(*value),
+            Value::Number(number) => Content::Number(number.clone()),
+            Value::String(text) => Content::Text(text.clone()),
+            Value::Array(items) => Content::List(
+                items
+                    .iter()
+                    .map(|item| Self::from_json(item, span))
+                    .collect(),
+            ),
+            Value::Object(map) => Content::Map(
+                map.iter()
+                    .map(|(key, value)| Entry {
+                        key: key.clone(),
+                        key_span: span,
+                        value: Self::from_json(value, span),
+                    })
+                    .collect(),
+            ),
+        };
+        Self { value, span }
+    }
+
     /// The same value as JSON; what JSON lacks becomes null.
     pub(super) fn to_json(&self) -> Value {
         match &self.value {

@@ -1,7 +1,8 @@
-use super::node::{Content, Node};
+use super::node::{Content, Entry, Node};
 use super::path::{self, Segment};
 use super::problem::Problem;
 use super::source::{Origin, Sources, Span};
+use super::space;
 use super::suggest::{list, nearest};
 use super::vocabulary::Vocabulary;
 use super::yaml;
@@ -28,6 +29,17 @@ const PATHS: [&[&str]; 4] = [
     &["store"],
 ];
 
+/// Whether the values of a key are paths of the file system.
+pub(super) fn is_path(key: &str) -> bool {
+    PATHS.iter().any(|path| path.join(".") == key)
+}
+
+/// What an argument gives a key.
+enum Given {
+    Value,
+    Range,
+}
+
 /// Puts the values of variables and arguments into the tree of the file.
 pub(super) struct Overrides<'a> {
     pub(super) root: &'a mut Node,
@@ -37,8 +49,13 @@ pub(super) struct Overrides<'a> {
 }
 
 impl Overrides<'_> {
-    /// First the `EXPLR_*` variables, then the `key=value` arguments.
-    pub(super) fn apply(mut self, env: &BTreeMap<String, String>, arguments: &[String]) {
+    /// First the `EXPLR_*` variables, then the `key=value` arguments. Returns
+    /// the arguments that are ranges.
+    pub(super) fn apply(
+        mut self,
+        env: &BTreeMap<String, String>,
+        arguments: &[String],
+    ) -> Vec<String> {
         for (name, value) in env {
             let Some(rest) = name.strip_prefix(PREFIX) else {
                 continue;
@@ -51,11 +68,15 @@ impl Overrides<'_> {
                 self.problems.push(problem);
             }
         }
+        let mut ranges = Vec::new();
         for argument in arguments {
-            if let Err(problem) = self.argument(argument) {
-                self.problems.push(problem);
+            match self.argument(argument) {
+                Ok(Given::Range) => ranges.push(argument.clone()),
+                Ok(Given::Value) => {}
+                Err(problem) => self.problems.push(problem),
             }
         }
+        ranges
     }
 
     fn variable(&mut self, name: &str, rest: &str, value: &str) -> Result<(), Problem> {
@@ -99,9 +120,7 @@ impl Overrides<'_> {
     }
 
     fn unknown_variable(&self, name: &str, span: Span) -> Problem {
-        let own = self
-            .hyperparameters()
-            .map(|key| format!("hyperparameters.{key}"));
+        let own = hyperparameters(self.root).map(|key| format!("hyperparameters.{key}"));
         let variables: Vec<String> = self
             .vocabulary
             .paths()
@@ -128,7 +147,7 @@ impl Overrides<'_> {
         Problem::new(span, message).help(help)
     }
 
-    fn argument(&mut self, argument: &str) -> Result<(), Problem> {
+    fn argument(&mut self, argument: &str) -> Result<Given, Problem> {
         let source = self.sources.add(Origin::Argument, argument.to_owned());
         let whole = self.sources.whole(source);
         let Some((path, _)) = argument.split_once('=') else {
@@ -138,61 +157,72 @@ impl Overrides<'_> {
             };
             return Err(Problem::new(whole, "an override is `key=value`").help(help));
         };
-        let segments = self.meaning(path, whole.part(0, path.len()))?;
-        self.set(segments, whole, path.len() + 1)
+        let key = whole.part(0, path.len());
+        let value = whole.part(path.len() + 1, whole.end);
+        if let Some(range) = space::parse_range(self.sources, value, self.problems) {
+            let name = self.searched(path, key)?;
+            self.place(&name, key, range?);
+            return Ok(Given::Range);
+        }
+        let segments = self.meaning(path, key)?;
+        self.set(segments, whole, path.len() + 1)?;
+        Ok(Given::Value)
     }
 
-    /// What a dotted path means: a key of the configuration, or, unqualified,
-    /// a hyperparameter that is there.
-    fn meaning(&self, path: &str, span: Span) -> Result<Vec<Segment>, Problem> {
-        let section = || Segment {
-            key: "hyperparameters".to_owned(),
-            span,
-        };
-        let mut segments = path::split(path, ".", span)?;
-        let top = segments[0].key.as_str();
-        if self.vocabulary.is_top_level(top) {
-            return Ok(segments);
-        }
-        if self.hyperparameters().any(|name| name == path) {
-            let key = path.to_owned();
-            return Ok(vec![section(), Segment { key, span }]);
-        }
-        if self.hyperparameters().any(|name| name == top) {
-            segments.insert(0, section());
-            return Ok(segments);
-        }
-        Err(self.unknown_key(path, top, span))
-    }
-
-    fn unknown_key(&self, path: &str, top: &str, span: Span) -> Problem {
-        let candidates = self.vocabulary.top_level().chain(self.hyperparameters());
-        let meant = self
-            .vocabulary
-            .elsewhere(path)
-            .or_else(|| nearest(top, candidates));
-        let names: Vec<&str> = self.hyperparameters().take(20).collect();
-        let help = match meant {
-            Some(meant) => format!("did you mean `{meant}`?"),
-            None if names.is_empty() => {
-                format!("for a new hyperparameter write `hyperparameters.{path}=...`")
+    /// The name of the hyperparameter that a range is for.
+    fn searched(&self, path: &str, span: Span) -> Result<String, Problem> {
+        for section in ["hyperparameters.", "search_space."] {
+            if let Some(name) = path.strip_prefix(section) {
+                return Ok(name.to_owned());
             }
-            None => format!(
-                "the hyperparameters are {}; for a new one write `hyperparameters.{path}=...`",
-                list(names)
-            ),
-        };
-        let message =
-            format!("`{path}` is neither a key of the configuration nor a hyperparameter");
-        Problem::new(span, message).help(help)
+        }
+        match self.meaning(path, span) {
+            Ok(segments)
+                if self.vocabulary.is_top_level(&segments[0].key)
+                    && segments[0].key != "hyperparameters" =>
+            {
+                Err(Problem::new(
+                    span,
+                    format!("`{path}` is no hyperparameter, so it can't be searched"),
+                )
+                .help(format!(
+                    "if a hyperparameter has this name, write `hyperparameters.{path}`"
+                )))
+            }
+            // A slip of the finger is no new hyperparameter.
+            Err(problem) if problem.is_a_slip() => Err(problem),
+            _ => Ok(path.to_owned()),
+        }
     }
 
-    fn hyperparameters(&self) -> impl Iterator<Item = &str> + Clone {
-        self.root
-            .entry("hyperparameters")
-            .into_iter()
-            .flat_map(|entry| entry.value.entries())
-            .map(|entry| entry.key.as_str())
+    /// Puts a definition into the search space.
+    fn place(&mut self, name: &str, key: Span, definition: Node) {
+        let Content::Map(entries) = &mut self.root.value else {
+            return;
+        };
+        let at = entries
+            .iter()
+            .position(|entry| entry.key == "search_space")
+            .unwrap_or_else(|| {
+                entries.push(Entry {
+                    key: "search_space".to_owned(),
+                    key_span: key,
+                    value: Node {
+                        value: Content::Null,
+                        span: key,
+                    },
+                });
+                entries.len() - 1
+            });
+        let space = &mut entries[at].value;
+        if matches!(space.value, Content::Null) {
+            space.value = Content::Map(Vec::new());
+        }
+        space::place(space, name, key, definition);
+    }
+
+    fn meaning(&self, path: &str, span: Span) -> Result<Vec<Segment>, Problem> {
+        meaning(self.root, self.vocabulary, path, span)
     }
 
     /// Parses the rest of a source and puts it at the path.
@@ -214,6 +244,89 @@ impl Overrides<'_> {
         {
             *text = absolute.display().to_string();
         }
+        // A value for a parameter that is searched for fixes it.
+        if let ["hyperparameters", name @ ..] = &*keys
+            && let name = name.join(".")
+            && is_searched(self.root, &name)
+        {
+            let span = part;
+            let fixed = Entry {
+                key: "value".to_owned(),
+                key_span: span,
+                value: value.clone(),
+            };
+            let value = Content::Map(vec![fixed]);
+            self.place(&name, path[0].span, Node { value, span });
+        }
         path::insert(self.root, path, value)
     }
+}
+
+/// What a dotted path means: a key of the configuration, or, unqualified,
+/// a hyperparameter that is there.
+pub(super) fn meaning(
+    root: &Node,
+    vocabulary: &Vocabulary,
+    path: &str,
+    span: Span,
+) -> Result<Vec<Segment>, Problem> {
+    let section = || Segment {
+        key: "hyperparameters".to_owned(),
+        span,
+    };
+    let mut segments = path::split(path, ".", span)?;
+    let top = segments[0].key.as_str();
+    if vocabulary.is_top_level(top) {
+        return Ok(segments);
+    }
+    if hyperparameters(root).any(|name| name == path) {
+        let key = path.to_owned();
+        return Ok(vec![section(), Segment { key, span }]);
+    }
+    if hyperparameters(root).any(|name| name == top) {
+        segments.insert(0, section());
+        return Ok(segments);
+    }
+    if is_searched(root, path) {
+        segments.insert(0, section());
+        return Ok(segments);
+    }
+    Err(unknown_key(root, vocabulary, path, top, span))
+}
+
+fn is_searched(root: &Node, name: &str) -> bool {
+    root.entry("search_space")
+        .is_some_and(|entry| space::find(&entry.value, name).is_some())
+}
+
+fn unknown_key(root: &Node, vocabulary: &Vocabulary, path: &str, top: &str, span: Span) -> Problem {
+    let searched = root.entry("search_space");
+    let searched = searched.into_iter().flat_map(|entry| entry.value.entries());
+    let candidates = vocabulary
+        .top_level()
+        .chain(hyperparameters(root))
+        .chain(searched.map(|entry| entry.key.as_str()));
+    let meant = vocabulary
+        .elsewhere(path)
+        .or_else(|| nearest(top, candidates));
+    let names: Vec<&str> = hyperparameters(root).take(20).collect();
+    let help = match meant {
+        Some(meant) => format!("did you mean `{meant}`?"),
+        None if names.is_empty() => {
+            format!("for a new hyperparameter write `hyperparameters.{path}=...`")
+        }
+        None => format!(
+            "the hyperparameters are {}; for a new one write `hyperparameters.{path}=...`",
+            list(names)
+        ),
+    };
+    let message = format!("`{path}` is neither a key of the configuration nor a hyperparameter");
+    Problem::new(span, message).help(help)
+}
+
+fn hyperparameters(root: &Node) -> impl Iterator<Item = &str> + Clone {
+    root.entry("hyperparameters")
+        .into_iter()
+        .flat_map(|entry| entry.value.entries())
+        .map(|entry| entry.key.as_str())
 }

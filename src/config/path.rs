@@ -49,6 +49,17 @@ pub(super) fn insert(root: &mut Node, path: Vec<Segment>, value: Node) -> Result
                 span: segment.span,
             };
         }
+        // So does `sampler: tpe` when one of its options is set.
+        if matches!(parents.as_str(), "tune.sampler" | "tune.pruner")
+            && let Content::Text(_) = node.value
+        {
+            let name = Entry {
+                key: "name".to_owned(),
+                key_span: node.span,
+                value: node.clone(),
+            };
+            node.value = Content::Map(vec![name]);
+        }
         if !parents.is_empty() {
             parents.push('.');
         }

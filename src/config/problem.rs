@@ -33,6 +33,12 @@ impl Problem {
         self
     }
 
+    /// Whether something near is known, so that this is a misspelling.
+    pub(super) fn is_a_slip(&self) -> bool {
+        let help = self.help.as_deref().unwrap_or_default();
+        help.starts_with("did you mean")
+    }
+
     pub(super) fn maybe_help(mut self, help: Option<String>) -> Self {
         self.help = help.or(self.help);
         self

@@ -19,7 +19,7 @@ pub(super) fn example(path: &str) -> Option<String> {
 /// The most likely way out of a value of the wrong kind.
 pub(super) fn remedy(wanted: &str, node: &Node, path: &str) -> Option<String> {
     let is_time = wanted.starts_with("a length of time");
-    let is_device = wanted.starts_with("`auto`");
+    let is_device = wanted.contains("`cuda`");
     let text = match &node.value {
         Content::Text(text) => text.as_str(),
         Content::Unrepresentable if wanted == "a whole number" => {

@@ -247,11 +247,25 @@ impl Rules<'_> {
             return;
         };
         let wanted = match &gpus.value {
-            Content::Number(number) => number.as_u64(),
+            Content::Number(number) => number.as_f64(),
             _ => None,
         };
         match (device, wanted) {
-            (Some(device), Some(0)) if device.starts_with("cuda") => {
+            (_, Some(wanted)) if wanted > 1.0 && wanted.fract() != 0.0 => {
+                self.push(
+                    gpus.span,
+                    format!("`resources.gpus` is {wanted}, neither whole nor a part of one GPU"),
+                    format!("write `{}`, or a part such as `0.5`", wanted.ceil()),
+                );
+            }
+            (_, Some(wanted)) if wanted > f64::from(u16::MAX) => {
+                self.push(
+                    gpus.span,
+                    format!("`resources.gpus` is {wanted:e}, more than any machine has"),
+                    "leave it out for what `device` needs",
+                );
+            }
+            (Some(device), Some(0.0)) if device.starts_with("cuda") => {
                 let message = format!("`resources.gpus` is 0, but `device` is `{device}`");
                 self.push(
                     gpus.span,
@@ -259,7 +273,7 @@ impl Rules<'_> {
                     "leave `resources.gpus` out, or write `device: cpu`",
                 );
             }
-            (Some("cpu"), Some(1..)) => {
+            (Some("cpu"), Some(wanted)) if wanted > 0.0 => {
                 let message = "`resources.gpus` asks for a GPU, but `device` is `cpu`";
                 self.push(
                     gpus.span,
@@ -272,7 +286,8 @@ impl Rules<'_> {
     }
 
     fn durations(&mut self) {
-        let positive: [&[&str]; 4] = [
+        let positive: [&[&str]; 5] = [
+            &["tune", "timeout"],
             &["worker", "timeout"],
             &["worker", "heartbeat_timeout"],
             &["worker", "progress_timeout"],
@@ -296,7 +311,7 @@ impl Rules<'_> {
                     span,
                     format!("`{key}` must be more than 0"),
                     match path {
-                        ["worker", "timeout" | "progress_timeout"] => {
+                        ["worker", "timeout" | "progress_timeout"] | ["tune", "timeout"] => {
                             "leave the key out for no limit"
                         }
                         _ => "leave the key out for the default",
@@ -335,6 +350,19 @@ impl Rules<'_> {
                 retries.span,
                 message,
                 "name the failures to repeat, as in `retry_on: [signal, abort]`",
+            );
+        }
+        let is_repeated = retries.is_some_and(
+            |retries| !matches!(&retries.value, Content::Number(n) if n.as_u64() == Some(0)),
+        );
+        if let Some(policy) = worker.entry("cuda_oom").map(|entry| &entry.value)
+            && policy.text() == Some("retry")
+            && !is_repeated
+        {
+            self.push(
+                policy.span,
+                "`worker.cuda_oom` is `retry`, but `worker.retries` is 0",
+                "say how often to repeat, as in `retries: 2`",
             );
         }
     }

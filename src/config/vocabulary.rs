@@ -7,6 +7,8 @@ impl Vocabulary {
     pub(super) fn new(schema: &Value) -> Self {
         let mut paths = Vec::new();
         collect(schema, schema, "", &mut paths);
+        let mut seen = std::collections::HashSet::new();
+        paths.retain(|path| seen.insert(path.clone()));
         Self(paths)
     }
 
@@ -29,7 +31,13 @@ impl Vocabulary {
     }
 }
 
+/// A pruner may hold a pruner, and so on; deeper keys are the same again.
+const DEEPEST: usize = 3;
+
 fn collect(root: &Value, schema: &Value, prefix: &str, paths: &mut Vec<String>) {
+    if prefix.matches('.').count() == DEEPEST {
+        return;
+    }
     let schema = resolve(root, schema);
     for branch in branches(schema) {
         collect(root, branch, prefix, paths);

@@ -1,6 +1,6 @@
 use super::{Reporter, RunEvent};
 use crate::runner::RunOutcome;
-use crate::tracking::{ServerStatus, Status};
+use crate::tracking::{Report, ServerStatus, Status};
 use serde_json::{Value, json};
 use std::io::Write;
 
@@ -19,7 +19,7 @@ impl<W: Write + Send> JsonLines<W> {
 
 impl<W: Write + Send> Reporter for JsonLines<W> {
     fn event(&mut self, event: &RunEvent) {
-        let mut line = to_json(event).to_string();
+        let mut line = event_to_json(event).to_string();
         line.push('\n');
         // Whoever reads may be gone: the run goes on.
         let _ = self.out.write_all(line.as_bytes());
@@ -27,7 +27,7 @@ impl<W: Write + Send> Reporter for JsonLines<W> {
     }
 }
 
-fn to_json(event: &RunEvent) -> Value {
+pub(super) fn event_to_json(event: &RunEvent) -> Value {
     match event {
         RunEvent::Building { folder } => json!({"event": "building", "folder": folder}),
         RunEvent::BuildLine(line) => json!({"event": "build_line", "line": line}),
@@ -84,7 +84,7 @@ fn to_json(event: &RunEvent) -> Value {
     }
 }
 
-fn tracking(status: &Status) -> Value {
+pub(super) fn tracking(status: &Status) -> Value {
     let (server, detail) = match &status.server {
         ServerStatus::Starting => ("starting", None),
         ServerStatus::Up { url } => ("up", Some(url)),
@@ -113,11 +113,15 @@ fn outcome_to_json(event: &str, outcome: &RunOutcome) -> Value {
         "folder": outcome.folder,
         "seconds": outcome.duration.as_secs_f64(),
         "exit_code": outcome.exit() as u8,
-        "tracking": outcome.tracking.as_ref().map(|report| json!({
-            "left": report.left,
-            "set_aside": report.set_aside,
-            "run_url": report.run_url,
-            "error": report.error,
-        })),
+        "tracking": outcome.tracking.as_ref().map(report_to_json),
+    })
+}
+
+pub(super) fn report_to_json(report: &Report) -> Value {
+    json!({
+        "left": report.left,
+        "set_aside": report.set_aside,
+        "run_url": report.run_url,
+        "error": report.error,
     })
 }

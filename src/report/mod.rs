@@ -8,6 +8,7 @@ mod bars;
 mod event;
 mod json;
 mod plain;
+pub mod study;
 mod summary;
 pub mod text;
 

@@ -13,6 +13,7 @@ pub(super) fn summary(outcome: &RunOutcome) -> Vec<String> {
     let took = text::duration(outcome.duration);
     let mut lines = match (&outcome.state, &outcome.failure) {
         (RunState::Completed, _) => vec![format!("✔ completed in {took}")],
+        (RunState::Pruned, _) => vec![format!("✂ pruned after {took}")],
         (RunState::Interrupted, _) => vec![format!("■ interrupted after {took}")],
         (_, Some(failure)) => failed(failure, &took),
         _ => vec![format!("✘ failed after {took}")],
@@ -58,7 +59,7 @@ pub(super) fn summary(outcome: &RunOutcome) -> Vec<String> {
         RunState::Interrupted => {
             "→ the same command again continues it from its newest checkpoint".to_owned()
         }
-        RunState::Completed => format!("→ explr runs show {run}"),
+        RunState::Completed | RunState::Pruned => format!("→ explr runs show {run}"),
         _ => format!("→ explr runs logs {run}"),
     });
     lines

@@ -7,13 +7,10 @@ use super::spawn::{Spawn, Worker, end_strays};
 use super::stop::{StopLevel, StopReason};
 use super::{RunError, Sink};
 use crate::report::RunEvent;
-use explr_protocol::Outcome;
 use explr_protocol::control::{Assignment, FromWorker, ToWorker};
+use explr_protocol::{Answer, Ask, Outcome};
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
-use std::os::unix::process::ExitStatusExt;
-use std::path::Path;
-use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::unix::OwnedWriteHalf;
@@ -50,28 +47,28 @@ struct Supervisor<'a, 's> {
 }
 
 /// Starts a worker on `assignment` and sees it through. `aside` is asked now
-/// and then for news from elsewhere.
+/// and then for news from elsewhere; `answer` speaks for the study, at once.
 pub(super) async fn supervise(
     spawn: &Spawn,
     assignment: Assignment,
     limits: Limits,
-    log: &Path,
     mut stop: watch::Receiver<StopLevel>,
     aside: &mut dyn FnMut() -> Option<RunEvent>,
+    answer: &mut dyn FnMut(Ask) -> Answer,
     sink: &mut Sink<'_>,
 ) -> Result<Ended, RunError> {
     let spawned = Instant::now();
     let oom_kills = oom_kills();
-    let output = Output::open(log, spawned).map_err(|source| RunError::NotWritable {
-        path: log.to_owned(),
+    let output = Output::open(&spawn.log, spawned).map_err(|source| RunError::NotWritable {
+        path: spawn.log.clone(),
         source,
     })?;
     let Worker {
-        mut child,
+        mut process,
         pid,
         control,
         output: mut pipe,
-    } = spawn.start().map_err(|source| RunError::Spawn {
+    } = spawn.start().await.map_err(|source| RunError::Spawn {
         program: spawn.program.clone(),
         source,
     })?;
@@ -99,19 +96,21 @@ pub(super) async fn supervise(
     let mut buffer = vec![0; 64 << 10];
     let (mut talks, mut prints) = (true, true);
     let mut ticks = tokio::time::interval(ASIDE);
-    let status = loop {
+    let exited = loop {
         let next_look = supervisor.watch.next_look();
         tokio::select! {
             biased;
             line = lines.next_line(), if talks => match line {
-                Ok(Some(line)) => supervisor.hear(&line),
+                Ok(Some(line)) => if let Some(question) = supervisor.hear(&line) {
+                    supervisor.send(&ToWorker::Answer(answer(question))).await;
+                },
                 Ok(None) | Err(_) => talks = false,
             },
             read = pipe.read(&mut buffer), if prints => match read {
                 Ok(0) | Err(_) => prints = false,
                 Ok(length) => supervisor.print(&buffer[..length]),
             },
-            status = child.wait() => break status.map_err(RunError::Wait)?,
+            exited = process.wait() => break exited.map_err(RunError::Wait)?,
             level = changed(&mut stop) => supervisor.obey(level).await,
             () = sleep_until(next_look) => supervisor.look().await,
             _ = ticks.tick() => if let Some(event) = aside() {
@@ -132,11 +131,12 @@ pub(super) async fn supervise(
     }
     let shown = supervisor.output.end();
     supervisor.show(shown);
-    Ok(supervisor.conclude(status, self::oom_kills() > oom_kills))
+    Ok(supervisor.conclude(exited, self::oom_kills() > oom_kills))
 }
 
 impl Supervisor<'_, '_> {
-    fn hear(&mut self, line: &str) {
+    /// Takes a message in; a question is the caller's to answer.
+    fn hear(&mut self, line: &str) -> Option<Ask> {
         let now = Instant::now();
         self.watch.saw_life(now);
         let message = match serde_json::from_str(line) {
@@ -144,7 +144,7 @@ impl Supervisor<'_, '_> {
             Err(error) => {
                 let text = format!("explr: a message of the worker can't be read: {error}");
                 (self.sink)(RunEvent::Output(text));
-                return;
+                return None;
             }
         };
         match message {
@@ -157,6 +157,10 @@ impl Supervisor<'_, '_> {
                 });
             }
             FromWorker::Heartbeat => {}
+            FromWorker::Ask(question) => {
+                self.watch.saw_progress(now);
+                return Some(question);
+            }
             FromWorker::Progress(progress) => {
                 self.watch.saw_progress(now);
                 (self.sink)(RunEvent::Progress(progress));
@@ -176,6 +180,7 @@ impl Supervisor<'_, '_> {
                 self.outcome.get_or_insert(outcome);
             }
         }
+        None
     }
 
     fn print(&mut self, bytes: &[u8]) {
@@ -246,11 +251,7 @@ impl Supervisor<'_, '_> {
         }
     }
 
-    fn conclude(self, status: ExitStatus, oom_kill: bool) -> Ended {
-        let exited = match status.signal() {
-            Some(signal) => Exited::Signal(signal),
-            None => Exited::Code(status.code().unwrap_or(-1)),
-        };
+    fn conclude(self, exited: Exited, oom_kill: bool) -> Ended {
         Ended {
             stopped: self.stopped,
             evidence: Evidence {

@@ -3,12 +3,26 @@
 use super::limits::Limit;
 use explr_protocol::{Failure, FailureClass, Outcome, TrainingResult};
 use nix::sys::signal::Signal;
+use std::os::unix::process::ExitStatusExt;
+use std::process::ExitStatus;
 
 /// How a worker process ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Exited {
     Code(i32),
     Signal(i32),
+    /// Nobody knows: the template that it was forked from is gone, and its
+    /// workers with it.
+    Lost,
+}
+
+impl From<ExitStatus> for Exited {
+    fn from(status: ExitStatus) -> Self {
+        match status.signal() {
+            Some(signal) => Self::Signal(signal),
+            None => Self::Code(status.code().unwrap_or(-1)),
+        }
+    }
 }
 
 /// What was seen of one attempt.
@@ -43,8 +57,28 @@ impl Evidence {
     }
 }
 
-/// The result, or why there is none.
-pub(crate) fn classify(evidence: &Evidence) -> Result<TrainingResult, Failure> {
+/// What an attempt came to.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Verdict {
+    /// The train function returned a result that counts.
+    Result(TrainingResult),
+    /// It ended early, as the study's pruner wanted.
+    Pruned,
+    /// There is no result.
+    Failure(Failure),
+}
+
+/// Decides what an attempt came to.
+pub(crate) fn classify(evidence: &Evidence) -> Verdict {
+    match result(evidence) {
+        Ok(Some(result)) => Verdict::Result(result),
+        Ok(None) => Verdict::Pruned,
+        Err(failure) => Verdict::Failure(failure),
+    }
+}
+
+/// The result, none if it was pruned, or why there is none.
+fn result(evidence: &Evidence) -> Result<Option<TrainingResult>, Failure> {
     if let Some(limit) = evidence.limit {
         return Err(failure(
             evidence,
@@ -56,7 +90,8 @@ pub(crate) fn classify(evidence: &Evidence) -> Result<TrainingResult, Failure> {
         return Err(failure(evidence, FailureClass::Journal, message.clone()));
     }
     match &evidence.outcome {
-        Some(Outcome::Ok(result)) if result.primary_metric.is_finite() => Ok(result.clone()),
+        Some(Outcome::Ok(result)) if result.primary_metric.is_finite() => Ok(Some(result.clone())),
+        Some(Outcome::Pruned { .. }) => Ok(None),
         Some(Outcome::Ok(result)) => Err(failure(
             evidence,
             FailureClass::Nan,
@@ -79,6 +114,12 @@ fn died(evidence: &Evidence) -> Failure {
         Exited::Code(code) => (
             FailureClass::Exit,
             format!("the worker exited with code {code} before the train function returned"),
+        ),
+        Exited::Lost => (
+            FailureClass::Signal,
+            "the template process that the worker was forked from has ended, and the worker with \
+             it"
+            .to_owned(),
         ),
         Exited::Signal(number) => match Signal::try_from(number) {
             Ok(Signal::SIGABRT) => (
@@ -156,9 +197,9 @@ fn is_cuda_oom(class: FailureClass, message: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{Evidence, Exited, classify};
+    use super::{Evidence, Exited, Verdict, classify};
     use crate::runner::limits::Limit;
-    use explr_protocol::{Direction, FailureClass, Outcome, TrainError, TrainingResult};
+    use explr_protocol::{Direction, Failure, FailureClass, Outcome, TrainError, TrainingResult};
     use std::collections::BTreeMap;
     use std::time::Duration;
 
@@ -174,15 +215,22 @@ mod tests {
         }
     }
 
+    fn failure(evidence: &Evidence) -> Failure {
+        match classify(evidence) {
+            Verdict::Failure(failure) => failure,
+            other => panic!("{other:?}"),
+        }
+    }
+
     fn class(evidence: &Evidence) -> FailureClass {
-        classify(evidence).unwrap_err().class
+        failure(evidence).class
     }
 
     #[test]
     fn a_crash_after_the_result_is_no_failure() {
         let mut seen = Evidence::of(Exited::Signal(11));
         seen.outcome = Some(Outcome::Ok(result(0.5)));
-        assert_eq!(classify(&seen), Ok(result(0.5)));
+        assert_eq!(classify(&seen), Verdict::Result(result(0.5)));
     }
 
     #[test]
@@ -206,6 +254,7 @@ mod tests {
             class(&Evidence::of(Exited::Signal(9))),
             FailureClass::Signal
         );
+        assert_eq!(class(&Evidence::of(Exited::Lost)), FailureClass::Signal);
         let mut oom = Evidence::of(Exited::Signal(9));
         oom.oom_kill = true;
         assert_eq!(class(&oom), FailureClass::Oom);
@@ -218,7 +267,7 @@ mod tests {
         let mut seen = Evidence::of(Exited::Signal(9));
         seen.killed_by_us = true;
         seen.limit = Some(Limit::Wall(Duration::from_secs(2)));
-        let failure = classify(&seen).unwrap_err();
+        let failure = failure(&seen);
         assert_eq!(failure.class, FailureClass::Timeout);
         assert_eq!(
             failure.message,
@@ -237,12 +286,22 @@ mod tests {
         ]
         .map(String::from)
         .to_vec();
-        let failure = classify(&seen).unwrap_err();
+        let failure = failure(&seen);
         assert_eq!(failure.class, FailureClass::CudaOom);
         assert_eq!(
             failure.message,
             "uncaught C++ exception c10::Error: CUDA out of memory. Tried to allocate 2.00 GiB."
         );
+    }
+
+    #[test]
+    fn a_pruned_trial_has_not_failed() {
+        let mut seen = Evidence::of(Exited::Code(0));
+        seen.outcome = Some(Outcome::Pruned {
+            step: 3,
+            value: f64::NAN,
+        });
+        assert_eq!(classify(&seen), Verdict::Pruned);
     }
 
     #[test]
@@ -253,7 +312,7 @@ mod tests {
             message: "index out of bounds".into(),
             location: Some("src/lib.rs:7:5".into()),
         }));
-        let failure = classify(&seen).unwrap_err();
+        let failure = failure(&seen);
         assert_eq!(failure.class, FailureClass::Panic);
         assert_eq!(failure.location.as_deref(), Some("src/lib.rs:7:5"));
     }

@@ -16,6 +16,12 @@ pub enum RunError {
          help: add `train: {{plugin: path/to/crate}}`, or use `--train-fn PATH[:function]`"
     )]
     NoTrainFunction,
+    /// The configuration has no combinations to run.
+    #[error(
+        "there is nothing to sweep\n\
+         help: add `sweep: {{matrix: {{lr: [1e-3, 1e-4]}}}}`, or name several configurations"
+    )]
+    NothingToSweep,
     /// The plugin is neither a shared library nor a crate's folder.
     #[error(
         "there is no plugin at {}\n\
@@ -163,6 +169,7 @@ impl RunError {
     pub fn exit(&self) -> Exit {
         match self {
             Self::NoTrainFunction
+            | Self::NothingToSweep
             | Self::NoPlugin { .. }
             | Self::Differs { .. }
             | Self::Interpolate(_) => Exit::Config,

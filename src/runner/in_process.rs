@@ -7,18 +7,20 @@ use super::classify::{Evidence, Exited};
 use super::stop::StopLevel;
 use super::{RunError, Sink};
 use crate::report::RunEvent;
+use crate::worker::AtHand;
 use crate::worker::host::Host;
-use explr_protocol::TrainFunction;
 use explr_protocol::control::{Assignment, FromWorker};
+use explr_protocol::{Answer, Ask, TrainFunction};
 use std::sync::Arc;
 use std::time::Instant;
 use tokio::sync::{mpsc, watch};
 
-/// Runs `function` on `assignment`.
+/// Runs `function` on `assignment`; `answer` speaks for the study.
 pub(super) async fn supervise(
     function: Arc<dyn TrainFunction>,
     assignment: Assignment,
     mut stop: watch::Receiver<StopLevel>,
+    answer: &mut dyn FnMut(Ask) -> Answer,
     sink: &mut Sink<'_>,
 ) -> Result<Ended, RunError> {
     let began = Instant::now();
@@ -32,7 +34,8 @@ pub(super) async fn supervise(
         .map_err(|error| RunError::Plugin(error.to_string()))?;
     let working = Arc::clone(&host);
     let thread = std::thread::spawn(move || {
-        let outcome = crate::worker::execute(&assignment, &[&*function], &working);
+        let outcome =
+            crate::worker::execute(&assignment, &AtHand::Functions(&[&*function]), &working);
         working.send(FromWorker::Finished { outcome });
     });
     let mut evidence = Evidence::of(Exited::Code(0));
@@ -47,6 +50,7 @@ pub(super) async fn supervise(
                     after: began.elapsed(),
                 }),
                 Some(FromWorker::Heartbeat) => {}
+                Some(FromWorker::Ask(question)) => host.answer(answer(question)),
                 Some(FromWorker::Progress(progress)) => sink(RunEvent::Progress(progress)),
                 Some(FromWorker::Log { level, message }) => sink(RunEvent::Log { level, message }),
                 Some(FromWorker::JournalFailed { message }) => {

@@ -30,6 +30,7 @@ mod run;
 mod session;
 mod spawn;
 mod stop;
+mod template;
 
 pub use error::RunError;
 pub use libtorch::find as find_libtorch;
@@ -40,6 +41,16 @@ pub use resume::Resume;
 pub use run::run;
 pub use stop::{Stop, StopReason};
 
+pub(crate) use job::Job;
+pub(crate) use provenance::Origin;
+pub(crate) use resources::{Jobs, slots};
+pub(crate) use run::{check_space, sync_limit, wait_for_server};
+pub(crate) use session::{Company, Session};
+pub(crate) use spawn::Spawn;
+pub(crate) use stop::StopLevel;
+pub(crate) use template::{Opens, Template};
+
+use crate::Error;
 use crate::report::RunEvent;
 use crate::store::{RunId, Store, StoreError};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -55,6 +66,27 @@ pub fn reconcile(store: &Store) -> Result<Vec<RunId>, StoreError> {
         spawn::end_strays(run.as_str());
     }
     Ok(crashed)
+}
+
+/// Does `work` on a thread of its own, which lives until it is done: workers
+/// are forked there, and the kernel's parent-death signal is tied to the
+/// forking thread.
+pub(crate) fn on_own_thread<T: Send>(
+    work: impl AsyncFnOnce() -> Result<T, Error> + Send,
+) -> Result<T, Error> {
+    std::thread::scope(|scope| {
+        let thread = scope.spawn(|| {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .map_err(RunError::EventLoop)?;
+            runtime.block_on(work())
+        });
+        match thread.join() {
+            Ok(done) => done,
+            Err(panic) => std::panic::resume_unwind(panic),
+        }
+    })
 }
 
 static WORKERS_ARE_SERVED: AtomicBool = AtomicBool::new(false);

@@ -74,6 +74,7 @@ impl Origin {
             experiment: config.experiment.clone(),
             description: config.description.clone(),
             tags: config.tags.clone(),
+            study: None,
             fingerprint: Manifest::fingerprint_of(
                 &self.function,
                 &self.code,

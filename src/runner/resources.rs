@@ -124,7 +124,7 @@ impl Machine<'_> {
     /// when they train on the CPU.
     fn gpu_shares(&self, config: &Config) -> Result<Option<Vec<GpuShare>>, RunError> {
         let resources = &config.resources;
-        let asked = resources.gpus.map(f64::from);
+        let asked = resources.gpus;
         if asked == Some(0.0) {
             return Ok(None);
         }
@@ -187,11 +187,10 @@ impl Machine<'_> {
             })
         };
         match choice {
-            DeviceChoice::Device(Device::Cpu) => Ok(None),
             DeviceChoice::Auto if self.cuda && !self.gpus.is_empty() => {
                 Ok(Some(self.gpus.iter().collect()))
             }
-            DeviceChoice::Auto => Ok(None),
+            DeviceChoice::Auto | DeviceChoice::Device(Device::Cpu) => Ok(None),
             DeviceChoice::Device(device @ Device::Cuda(index)) => {
                 if !self.cuda {
                     return missing(device, "the libtorch in use is built without CUDA");

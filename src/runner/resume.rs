@@ -51,7 +51,9 @@ pub(super) fn find(
                 let Ok(earlier) = run.manifest() else {
                     continue;
                 };
-                if earlier.experiment != manifest.experiment
+                // A study looks after its trials itself.
+                if earlier.study.is_some()
+                    || earlier.experiment != manifest.experiment
                     || earlier.fingerprint != manifest.fingerprint
                 {
                     continue;

@@ -7,9 +7,11 @@ use super::session::{Company, Session};
 use super::stop::{Stop, StopLevel};
 use super::{RunError, Sink, resume};
 use crate::Error;
+use crate::config::Mlflow;
 use crate::report::{Reporter, RunEvent};
 use crate::store::Store;
 use crate::tracking::{ServerStatus, Settings, Shipper};
+use explr_protocol::{Answer, Ask};
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -31,20 +33,8 @@ pub fn run(
     stop: &Stop,
     reporter: &mut dyn Reporter,
 ) -> Result<RunOutcome, Error> {
-    // Workers are forked on this thread, and it lives until they are gone:
-    // the kernel's parent-death signal is tied to the forking thread.
-    std::thread::scope(|scope| {
-        let runner = scope.spawn(|| {
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()
-                .map_err(RunError::EventLoop)?;
-            runtime.block_on(run_here(request, stop, &mut |event| reporter.event(&event)))
-        });
-        match runner.join() {
-            Ok(outcome) => outcome,
-            Err(panic) => std::panic::resume_unwind(panic),
-        }
+    super::on_own_thread(async || {
+        run_here(request, stop, &mut |event| reporter.event(&event)).await
     })
 }
 
@@ -100,16 +90,15 @@ async fn run_here(
     };
     let company = Company {
         stop,
+        template: None,
         aside: &mut aside,
+        answer: &mut no_study,
     };
     let mut outcome = run.attempts(company, sink).await?;
     outcome.duration = began.elapsed();
     sink(RunEvent::Ended(Box::new(outcome.clone())));
     if let Some(shipper) = shipper.take() {
-        let mut limit = request.loaded.config.mlflow.sync_timeout.0;
-        if outcome.stopped.is_some() {
-            limit = limit.min(SYNC_WHEN_STOPPED);
-        }
+        let limit = sync_limit(&request.loaded.config.mlflow, outcome.stopped.is_some());
         let level = stop.level();
         let report = shipper.finish(limit, |status| {
             sink(RunEvent::Tracking(status.clone()));
@@ -125,7 +114,24 @@ async fn run_here(
     Ok(outcome)
 }
 
-fn check_space(folder: &Path) -> Result<(), RunError> {
+/// How long the end of a command waits for tracking.
+pub(crate) fn sync_limit(mlflow: &Mlflow, stopped: bool) -> Duration {
+    let limit = mlflow.sync_timeout.0;
+    if stopped {
+        limit.min(SYNC_WHEN_STOPPED)
+    } else {
+        limit
+    }
+}
+
+/// What a run without a study answers.
+fn no_study(_: Ask) -> Answer {
+    Answer::Refused {
+        message: "this run is no trial of a study".to_owned(),
+    }
+}
+
+pub(crate) fn check_space(folder: &Path) -> Result<(), RunError> {
     let Ok(stat) = nix::sys::statvfs::statvfs(folder) else {
         return Ok(());
     };
@@ -140,7 +146,10 @@ fn check_space(folder: &Path) -> Result<(), RunError> {
     Ok(())
 }
 
-async fn wait_for_server(shipper: &Shipper, sink: &mut Sink<'_>) -> Result<(), RunError> {
+pub(crate) async fn wait_for_server(
+    shipper: &Shipper,
+    sink: &mut Sink<'_>,
+) -> Result<(), RunError> {
     let began = Instant::now();
     loop {
         let status = shipper.status();

@@ -2,12 +2,13 @@
 //! journal to the last.
 
 use super::attempt::{self, Ended};
-use super::classify::classify;
+use super::classify::{Verdict, classify};
 use super::job::Job;
 use super::limits::Limits;
 use super::outcome::RunOutcome;
 use super::spawn::{Spawn, own_arguments};
 use super::stop::{Stop, StopLevel};
+use super::template::Template;
 use super::{RunError, Sink, in_process};
 use crate::Error;
 use crate::config::interpolate;
@@ -15,9 +16,10 @@ use crate::report::{RunEvent, RunPlan};
 use crate::store::journal::Writer;
 use crate::store::{Manifest, RunDir, RunLock, Store};
 use explr_protocol::control::Assignment;
-use explr_protocol::{Event, Failure, RunContext, RunState, TrainingResult};
+use explr_protocol::{Answer, Ask, Event, Failure, RunContext, RunState, TrainingResult};
 use serde_json::Value;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// A run that this process holds.
@@ -32,8 +34,13 @@ pub(crate) struct Session {
 /// What a run goes on among.
 pub(crate) struct Company<'a> {
     pub(crate) stop: &'a Stop,
+    /// The process to fork workers from; none for workers that are started
+    /// afresh.
+    pub(crate) template: Option<Arc<Template>>,
     /// Asked now and then for news from elsewhere.
     pub(crate) aside: &'a mut dyn FnMut() -> Option<RunEvent>,
+    /// Speaks for the study.
+    pub(crate) answer: &'a mut dyn FnMut(Ask) -> Answer,
 }
 
 impl Session {
@@ -166,8 +173,15 @@ impl Session {
         if self.job.in_process
             && let Some(function) = &self.job.function
         {
-            let function = std::sync::Arc::clone(function);
-            return Ok(in_process::supervise(function, assignment, subscription, sink).await?);
+            let function = Arc::clone(function);
+            return Ok(in_process::supervise(
+                function,
+                assignment,
+                subscription,
+                company.answer,
+                sink,
+            )
+            .await?);
         }
         let worker = &self.job.loaded.config.worker;
         let limits = Limits {
@@ -176,14 +190,14 @@ impl Session {
             progress: worker.progress_timeout.map(|limit| limit.0),
             grace: worker.grace.0,
         };
-        let spawn = self.spawn()?;
+        let spawn = self.spawn(company.template.clone())?;
         Ok(attempt::supervise(
             &spawn,
             assignment,
             limits,
-            &self.dir.log_path(),
             subscription,
             company.aside,
+            company.answer,
             sink,
         )
         .await?)
@@ -214,6 +228,7 @@ impl Session {
                 checkpoint_dir: self.checkpoints.clone(),
                 artifact_dir: self.dir.artifact_dir(),
                 attempt: self.attempt,
+                time_budget: None,
                 trial: self.job.trial.clone(),
             },
             journal: self.dir.journal_path(),
@@ -224,7 +239,7 @@ impl Session {
         })
     }
 
-    fn spawn(&self) -> Result<Spawn, Error> {
+    fn spawn(&self, template: Option<Arc<Template>>) -> Result<Spawn, Error> {
         let program = std::env::current_exe().map_err(|source| RunError::Spawn {
             program: PathBuf::from("explr"),
             source,
@@ -250,6 +265,8 @@ impl Session {
             environment,
             folder: std::env::current_dir().unwrap_or_else(|_| self.dir.path().to_owned()),
             run_id: self.dir.id().to_string(),
+            log: self.dir.log_path(),
+            template,
         })
     }
 
@@ -306,12 +323,13 @@ fn state(state: RunState, attempt: u32, failure: Option<Failure>) -> Event {
 /// What the end of an attempt means for the run.
 fn judge(ended: &Ended) -> (RunState, Option<TrainingResult>, Option<Failure>) {
     match (classify(&ended.evidence), ended.stopped) {
-        (Ok(result), Some(_)) if result.stopped_early => {
+        (Verdict::Result(result), Some(_)) if result.stopped_early => {
             (RunState::Interrupted, Some(result), None)
         }
-        (Ok(result), _) => (RunState::Completed, Some(result), None),
-        (Err(_), Some(_)) => (RunState::Interrupted, None, None),
-        (Err(failure), None) => (RunState::Failed, None, Some(failure)),
+        (Verdict::Result(result), _) => (RunState::Completed, Some(result), None),
+        (Verdict::Pruned, _) => (RunState::Pruned, None, None),
+        (Verdict::Failure(_), Some(_)) => (RunState::Interrupted, None, None),
+        (Verdict::Failure(failure), None) => (RunState::Failed, None, Some(failure)),
     }
 }
 

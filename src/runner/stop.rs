@@ -11,13 +11,15 @@ pub enum StopReason {
     Terminate,
     /// The program that uses the library.
     Program,
+    /// The study that the run belongs to comes to its end.
+    Study,
 }
 
 impl StopReason {
     /// The exit code of a command that was stopped for this reason.
     pub fn exit(self) -> Exit {
         match self {
-            Self::Interrupt | Self::Program => Exit::Interrupted,
+            Self::Interrupt | Self::Program | Self::Study => Exit::Interrupted,
             Self::Terminate => Exit::Terminated,
         }
     }
@@ -29,6 +31,7 @@ impl fmt::Display for StopReason {
             Self::Interrupt => "Ctrl-C",
             Self::Terminate => "SIGTERM",
             Self::Program => "request",
+            Self::Study => "the study ends",
         })
     }
 }

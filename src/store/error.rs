@@ -50,6 +50,14 @@ pub enum StoreError {
         /// The runs that fit.
         candidates: Vec<RunId>,
     },
+    /// No study has this name, or none was named and there are several.
+    #[error("{}", no_such_study(name.as_deref(), known))]
+    NoSuchStudy {
+        /// What was asked for.
+        name: Option<String>,
+        /// The studies of the store.
+        known: Vec<String>,
+    },
     /// Another process works on the run.
     #[error("run {} is in use by {holder}: wait for it or stop it first", run.short())]
     Locked {
@@ -114,7 +122,9 @@ impl StoreError {
     pub fn exit(&self) -> Exit {
         match self {
             Self::Missing { .. } => Exit::NothingToDo,
-            Self::NoSuchRun { .. } | Self::AmbiguousRun { .. } => Exit::Usage,
+            Self::NoSuchRun { .. } | Self::AmbiguousRun { .. } | Self::NoSuchStudy { .. } => {
+                Exit::Usage
+            }
             Self::Locked { .. } | Self::JournalBusy { .. } => Exit::Locked,
             Self::NotWritable { .. }
             | Self::Io { .. }
@@ -172,6 +182,25 @@ fn list(runs: &[RunId]) -> String {
         text.push_str(", ...");
     }
     text
+}
+
+fn no_such_study(name: Option<&str>, known: &[String]) -> String {
+    let list = known.join(", ");
+    match (name, known) {
+        (_, []) => "the store has no studies yet: `explr tune` makes the first".to_owned(),
+        (None, _) => format!("name the study: the store has {list}"),
+        (Some(name), _) => {
+            let near = known
+                .iter()
+                .map(|other| (strsim::damerau_levenshtein(name, other), other))
+                .filter(|(distance, other)| *distance <= other.len().max(3) / 3)
+                .min();
+            match near {
+                Some((_, near)) => format!("there is no study `{name}`: did you mean `{near}`?"),
+                None => format!("there is no study `{name}`: the store has {list}"),
+            }
+        }
+    }
 }
 
 fn near(candidates: &[RunId]) -> String {

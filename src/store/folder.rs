@@ -9,6 +9,9 @@ pub struct Store {
     root: PathBuf,
 }
 
+/// Ending of a study's journal.
+const JOURNAL: &str = ".journal";
+
 /// Name of a store's folder, unless the config says otherwise.
 const NAME: &str = ".explr";
 
@@ -68,6 +71,60 @@ impl Store {
     /// Folder of the MLflow server that explr starts.
     pub fn mlflow_dir(&self) -> PathBuf {
         self.root.join("mlflow")
+    }
+
+    /// The journal of the study of this name, which may not exist yet. Makes
+    /// the folder of studies.
+    pub fn study_journal(&self, name: &str) -> Result<PathBuf> {
+        let folder = self.studies_dir();
+        let is_name = Path::new(name).components().count() == 1
+            && !name.contains('/')
+            && !matches!(name, "." | "..");
+        if !is_name {
+            return Err(StoreError::Outside {
+                name: name.to_owned(),
+                folder,
+            });
+        }
+        files::make_dir(&folder)?;
+        Ok(folder.join(format!("{name}{JOURNAL}")))
+    }
+
+    /// The studies, by name, with their journals.
+    pub fn studies(&self) -> Result<Vec<(String, PathBuf)>> {
+        let folder = self.studies_dir();
+        let entries = match fs::read_dir(&folder) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(StoreError::io("read", &folder)(error)),
+        };
+        let mut studies = Vec::new();
+        for entry in entries {
+            let entry = entry.map_err(StoreError::io("read", &folder))?;
+            let name = entry.file_name();
+            if let Some(name) = name.to_str().and_then(|name| name.strip_suffix(JOURNAL))
+                && entry.file_type().is_ok_and(|kind| kind.is_file())
+            {
+                studies.push((name.to_owned(), entry.path()));
+            }
+        }
+        studies.sort();
+        Ok(studies)
+    }
+
+    /// Removes a study's journal and what stands beside it. Who calls this
+    /// holds the study's lock.
+    pub fn remove_study(&self, journal: &Path) -> Result<()> {
+        fs::remove_file(journal).map_err(StoreError::io("remove", journal))?;
+        let mut holder = journal.as_os_str().to_owned();
+        holder.push(".holder");
+        // It says who holds the study: nobody does any more.
+        let _ = fs::remove_file(holder);
+        files::sync_dir(&self.studies_dir())
+    }
+
+    fn studies_dir(&self) -> PathBuf {
+        self.root.join("studies")
     }
 
     pub(super) fn runs_dir(&self) -> PathBuf {

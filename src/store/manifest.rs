@@ -23,6 +23,9 @@ pub struct Manifest {
     /// Tags of the config.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub tags: BTreeMap<String, String>,
+    /// Its place in a study, if it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub study: Option<StudyRef>,
     /// Name of the train function.
     pub function: String,
     /// Where the function comes from, as given: a plugin, a crate folder, or
@@ -51,6 +54,31 @@ pub struct Manifest {
     /// Versions of what took part, such as `explr` and `torch`.
     #[serde(default)]
     pub versions: BTreeMap<String, String>,
+}
+
+/// A run's place in a study.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StudyRef {
+    /// Name of the study.
+    pub study: String,
+    /// What the run is in it.
+    #[serde(flatten)]
+    pub role: StudyRole,
+}
+
+/// What a run is in a study.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "role", rename_all = "snake_case")]
+pub enum StudyRole {
+    /// The study as a whole: what its trials have in common, and its outcome.
+    Study,
+    /// One trial.
+    Trial {
+        /// Its number in the study.
+        number: u64,
+        /// The run of the study.
+        parent: RunId,
+    },
 }
 
 /// Where a git work tree stands.
@@ -84,6 +112,14 @@ pub struct HostInfo {
 impl Manifest {
     /// Version of the file's format.
     pub const FORMAT: u32 = 1;
+
+    /// The run of the study that this run is a trial of.
+    pub fn parent(&self) -> Option<&RunId> {
+        match &self.study.as_ref()?.role {
+            StudyRole::Study => None,
+            StudyRole::Trial { parent, .. } => Some(parent),
+        }
+    }
 
     /// The fingerprint of what decides a run's outcome.
     pub fn fingerprint_of(
@@ -127,7 +163,7 @@ fn canonical(value: &Value, out: &mut String) {
 
 #[cfg(test)]
 mod tests {
-    use super::Manifest;
+    use super::{Manifest, RunId, StudyRef, StudyRole};
     use serde_json::{Map, Value, json};
 
     fn map(value: Value) -> Map<String, Value> {
@@ -142,5 +178,30 @@ mod tests {
         assert_ne!(one, of(json!({"lr": 0.1, "net": {"a": 1, "b": [2, 1]}}), 1));
         assert_ne!(one, of(json!({"lr": 0.1, "net": {"a": 1, "b": [1, 2]}}), 2));
         assert_eq!(one.len(), 64);
+    }
+
+    #[test]
+    fn a_place_in_a_study_is_one_flat_object() {
+        let parent: RunId = "01932f6e-8a4b-7c1d-9e2f-3a4b5c6d7e8f".parse().unwrap();
+        let (study, number) = ("digits".to_owned(), 17);
+        let places = [
+            (
+                StudyRole::Study,
+                json!({"study": "digits", "role": "study"}),
+            ),
+            (
+                StudyRole::Trial {
+                    number,
+                    parent: parent.clone(),
+                },
+                json!({"study": "digits", "role": "trial", "number": 17, "parent": parent}),
+            ),
+        ];
+        for (role, expected) in places {
+            let study = study.clone();
+            let place = StudyRef { study, role };
+            assert_eq!(json!(place), expected);
+            assert_eq!(serde_json::from_value::<StudyRef>(expected).unwrap(), place);
+        }
     }
 }

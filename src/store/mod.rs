@@ -30,7 +30,7 @@ pub use error::StoreError;
 pub use folder::Store;
 pub use id::{ParseRunIdError, RunId};
 pub use lock::{Holder, RunLock};
-pub use manifest::{GitInfo, HostInfo, Manifest};
+pub use manifest::{GitInfo, HostInfo, Manifest, StudyRef, StudyRole};
 pub use repair::{Dropped, RepairReport};
 pub use run_dir::RunDir;
 pub use summary::{CheckpointSummary, MetricSummary, RunSummary};

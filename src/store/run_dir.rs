@@ -15,6 +15,11 @@ impl RunDir {
         Self { id, path }
     }
 
+    /// Another run of the same store, whether it is there or not.
+    pub fn sibling(&self, id: &RunId) -> Self {
+        Self::new(id.clone(), self.path.with_file_name(id.as_str()))
+    }
+
     /// The run's id.
     pub fn id(&self) -> &RunId {
         &self.id

@@ -203,6 +203,13 @@ impl Client {
         Ok(found.runs.into_iter().next().map(|run| run.info))
     }
 
+    /// Takes back the deletion of a run.
+    pub(super) async fn restore_run(&self, id: &str) -> Result<(), CallError> {
+        self.post::<Nothing>("runs/restore", &json!({"run_id": id}))
+            .await
+            .map(drop)
+    }
+
     pub(super) async fn update_run(
         &self,
         id: &str,

@@ -5,7 +5,7 @@ use crate::store::RunDir;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
@@ -21,6 +21,9 @@ pub(super) struct Cursor {
     /// The run at the server, once it is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) run_id: Option<String>,
+    /// The run at the server that this one was nested under.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) parent: Option<String>,
     /// The page of the run, for `explr runs show`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) run_url: Option<String>,
@@ -101,20 +104,34 @@ fn private() -> OpenOptions {
 pub(super) struct ShipLock {
     /// Released by the kernel when it is closed.
     _file: File,
+    /// Nobody has held it before: no earlier try to create the run at any
+    /// server can have got through.
+    pub(super) is_first: bool,
 }
 
 impl ShipLock {
     /// None if another process has it.
     pub(super) fn take(run: &RunDir) -> Result<Option<Self>, TrackingError> {
         let path = run.path().join("mlflow.lock");
-        let file = private()
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(&path)
-            .map_err(TrackingError::io(&path))?;
+        let (file, is_first) = match private().write(true).create_new(true).open(&path) {
+            Ok(file) => {
+                // After a power cut the server may know the run. So must we.
+                File::open(run.path())
+                    .and_then(|folder| folder.sync_all())
+                    .map_err(TrackingError::io(run.path()))?;
+                (file, true)
+            }
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+                let file = private().write(true).open(&path);
+                (file.map_err(TrackingError::io(&path))?, false)
+            }
+            Err(error) => return Err(TrackingError::io(path)(error)),
+        };
         match file.try_lock() {
-            Ok(()) => Ok(Some(Self { _file: file })),
+            Ok(()) => Ok(Some(Self {
+                _file: file,
+                is_first,
+            })),
             Err(TryLockError::WouldBlock) => Ok(None),
             Err(TryLockError::Error(error)) => Err(TrackingError::io(path)(error)),
         }

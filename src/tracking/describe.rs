@@ -3,14 +3,26 @@
 use super::api::{NewRun, RUN_UUID, RunStatus};
 use super::batch::{Pair, cut_tag};
 use super::settings::without_credentials;
-use crate::store::Manifest;
+use crate::store::{Manifest, StudyRef, StudyRole};
 use explr_protocol::{Failure, RunState};
 
 /// Tag that says why a run failed or was interrupted.
 pub(super) const FAILURE: &str = "explr.failure";
 
-/// The run to create at the server.
-pub(super) fn new_run(manifest: &Manifest, experiment_id: &str) -> NewRun {
+/// Tag with the state of a trial: MLflow has no word for one that was pruned.
+pub(super) const TRIAL_STATE: &str = "explr.trial.state";
+
+/// Tag that nests a run under another one.
+pub(super) const PARENT: &str = "mlflow.parentRunId";
+
+const NAME: &str = "mlflow.runName";
+
+/// Tags that a trial has of its study and number, whatever the config says,
+/// which speaks of the study as a whole.
+pub(super) const OF_A_TRIAL: [&str; 2] = [PARENT, NAME];
+
+/// The run to create at the server. `parent` is the study's run there.
+pub(super) fn new_run(manifest: &Manifest, experiment_id: &str, parent: Option<&str>) -> NewRun {
     let mut tags = vec![
         pair(RUN_UUID, manifest.run_id.as_str()),
         pair("mlflow.user", &manifest.host.user),
@@ -29,7 +41,8 @@ pub(super) fn new_run(manifest: &Manifest, experiment_id: &str) -> NewRun {
             tags.push(pair("mlflow.source.git.repoURL", &remote));
         }
     }
-    if let Some(text) = &manifest.description {
+    let is_trial = manifest.parent().is_some();
+    if let Some(text) = manifest.description.as_ref().filter(|_| !is_trial) {
         tags.push(pair("mlflow.note.content", text));
     }
     if let Some(version) = manifest.versions.get("explr") {
@@ -38,8 +51,12 @@ pub(super) fn new_run(manifest: &Manifest, experiment_id: &str) -> NewRun {
     tags.push(pair("explr.device", &manifest.device.to_string()));
     tags.push(pair("explr.host", &manifest.host.name));
     tags.push(pair("explr.seed", &manifest.seed.to_string()));
-    if let Some(parent) = manifest.tags.get("mlflow.parentRunId") {
-        tags.push(pair("mlflow.parentRunId", parent));
+    if let Some(place) = &manifest.study {
+        tags.extend(study_tags(place));
+    }
+    let configured = manifest.tags.get(PARENT).filter(|_| !is_trial);
+    if let Some(parent) = parent.or(configured.map(String::as_str)) {
+        tags.push(pair(PARENT, parent));
     }
     NewRun {
         experiment_id: experiment_id.to_owned(),
@@ -50,13 +67,24 @@ pub(super) fn new_run(manifest: &Manifest, experiment_id: &str) -> NewRun {
     }
 }
 
-/// What `explr runs` calls it too; the config may give another name.
+fn study_tags(place: &StudyRef) -> [Pair; 2] {
+    let what = match place.role {
+        StudyRole::Study => pair("explr.kind", "study"),
+        StudyRole::Trial { number, .. } => pair("explr.trial.number", &number.to_string()),
+    };
+    [pair("explr.study", &place.study), what]
+}
+
+/// The study's name or the trial's number, else what `explr runs` calls it
+/// too; the config may give another name to all but trials.
 fn run_name(manifest: &Manifest) -> String {
-    manifest
-        .tags
-        .get("mlflow.runName")
-        .cloned()
-        .unwrap_or_else(|| manifest.run_id.short().to_owned())
+    let place = manifest.study.as_ref();
+    if let Some(StudyRole::Trial { number, .. }) = place.map(|place| &place.role) {
+        return format!("trial {number}");
+    }
+    let name = manifest.tags.get(NAME).or(place.map(|place| &place.study));
+    name.map_or(manifest.run_id.short(), String::as_str)
+        .to_owned()
 }
 
 fn source_name(manifest: &Manifest) -> String {
@@ -75,7 +103,7 @@ pub(super) fn status(state: RunState) -> Option<RunStatus> {
     match state {
         RunState::Created => None,
         RunState::Running => Some(RunStatus::Running),
-        RunState::Completed => Some(RunStatus::Finished),
+        RunState::Completed | RunState::Pruned => Some(RunStatus::Finished),
         RunState::Failed => Some(RunStatus::Failed),
         RunState::Interrupted => Some(RunStatus::Killed),
     }

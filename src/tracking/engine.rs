@@ -2,6 +2,7 @@ use super::TrackingError;
 use super::client::Client;
 use super::retry;
 use super::server::OwnServer;
+use super::session::Session;
 use super::settings::{Settings, Target};
 use super::ship::{RunShip, Step, Trouble};
 use std::time::{Duration, Instant};
@@ -13,7 +14,7 @@ const START: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub(super) struct Engine {
     settings: Settings,
-    client: Option<Client>,
+    session: Option<Session>,
     /// Failed attempts in a row.
     failures: u32,
     /// Since when the server has been out of reach.
@@ -39,7 +40,7 @@ impl Engine {
     pub(super) fn new(settings: Settings) -> Self {
         Self {
             settings,
-            client: None,
+            session: None,
             failures: 0,
             down_since: None,
         }
@@ -47,7 +48,7 @@ impl Engine {
 
     /// The address of the server that is in use.
     pub(super) fn base(&self) -> Option<&str> {
-        self.client.as_ref().map(Client::base)
+        self.session.as_ref().map(|session| session.client.base())
     }
 
     /// How long the server has been out of reach.
@@ -57,8 +58,8 @@ impl Engine {
 
     /// One step of shipping a run, in whatever state the server is.
     pub(super) async fn step(&mut self, ship: &mut RunShip) -> Outcome {
-        let client = match self.connect().await {
-            Ok(client) => client,
+        let mut session = match self.connect().await {
+            Ok(session) => session,
             Err(error) if error.is_lasting() => return Outcome::Broken(error),
             Err(error) => {
                 // A start costs seconds of the training's time.
@@ -66,7 +67,9 @@ impl Engine {
                 return self.later(Some(patience), error.to_string());
             }
         };
-        match ship.step(&client).await {
+        let step = ship.step(&mut session).await;
+        self.session = Some(session);
+        match step {
             Ok(step) => {
                 self.failures = 0;
                 self.down_since = None;
@@ -80,7 +83,7 @@ impl Engine {
             Err(Trouble::Wait { asked, reason }) => {
                 // It may be another process, on another port, next time.
                 if matches!(self.settings.target, Target::Own(_)) {
-                    self.client = None;
+                    self.session = None;
                 }
                 let outcome = self.later(asked, reason);
                 if asked.is_some() {
@@ -101,16 +104,15 @@ impl Engine {
         }
     }
 
-    async fn connect(&mut self) -> Result<Client, TrackingError> {
-        if let Some(client) = &self.client {
-            return Ok(client.clone());
+    async fn connect(&mut self) -> Result<Session, TrackingError> {
+        if let Some(session) = self.session.take() {
+            return Ok(session);
         }
         let url = match &self.settings.target {
             Target::Remote(base) => base.clone(),
             Target::Own(server) => ensure(server).await?.url,
         };
-        let client = Client::new(&url, &self.settings.options)?;
-        Ok(self.client.insert(client).clone())
+        Ok(Session::new(Client::new(&url, &self.settings.options)?))
     }
 }
 

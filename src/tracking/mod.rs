@@ -1,11 +1,12 @@
 //! Tracking: brings MLflow up to date with the store.
 //!
 //! Journals flow in, calls of MLflow's REST API flow out; nothing waits for
-//! them but the end of a run. A [`Shipper`] follows the journal of the run
-//! that goes on, [`sync()`] brings what was left. Both cut the journal into
-//! units of one request each, send one at a time, and note after each answer
-//! how far they are (`mlflow.json`), so that they can be killed at any moment.
-//! A repeated request changes nothing at the server.
+//! them but the end of a run. A [`Shipper`] follows the journals of the runs
+//! that go on, one run or a study with its trials; [`sync()`] brings what was
+//! left. Both cut a journal into units of a request or two, send one at a
+//! time, and note after each how far they are (`mlflow.json`), so that they
+//! can be killed at any moment. A repeated request changes nothing at the
+//! server.
 //!
 //! Where no server is named, the store has its own ([`ui`] finds, starts and
 //! stops it).
@@ -23,14 +24,19 @@ mod cursor;
 mod describe;
 mod engine;
 mod error;
+mod fleet;
 mod names;
+mod others;
 mod retry;
 mod server;
+mod session;
 mod settings;
+mod shared;
 mod ship;
 mod shipper;
 mod status;
 mod sync;
+mod tally;
 pub mod ui;
 mod unit;
 

@@ -2,15 +2,18 @@ use super::artifacts::{self, UploadError, Uploaded};
 use super::batch::Batch;
 use super::client::{CallError, Client, Remedy};
 use super::cursor::{Cursor, Lines, ShipLock};
-use super::describe::{self, FAILURE, failure_text};
-use super::unit::{Unit, Units, Work};
+use super::describe::FAILURE;
+use super::session::Session;
+use super::unit::{LongValue, StatusChange, Unit, Units, Work};
 use super::{TrackingError, api, retry};
 use crate::store::journal::{Reader, last_record};
 use crate::store::{Manifest, RunDir};
-use explr_protocol::{Failure, RunState};
+use explr_protocol::{Event, Record};
 use serde_json::json;
 use std::collections::BTreeSet;
 use std::time::Duration;
+
+mod enter;
 
 /// How many requests may be spent on finding what the server refuses in one
 /// batch.
@@ -33,6 +36,8 @@ pub(super) struct RunShip {
     uploaded: Uploaded,
     /// The run was seen at the server since the last trouble with it.
     present: bool,
+    /// Nobody has tried to create the run at a server.
+    untried: bool,
     /// Answers 500 to the current unit.
     stumbles: u32,
     warnings: BTreeSet<String>,
@@ -88,7 +93,7 @@ impl RunShip {
             Cursor::new(server)
         });
         Ok(Some(Self {
-            units: units(&run, &cursor)?,
+            units: units(&run, &manifest, &cursor)?,
             server: server.to_owned(),
             run,
             manifest,
@@ -96,6 +101,7 @@ impl RunShip {
             unit: None,
             uploaded,
             present: false,
+            untried: lock.is_first,
             stumbles: 0,
             warnings: BTreeSet::new(),
             _lock: lock,
@@ -104,6 +110,11 @@ impl RunShip {
 
     pub(super) fn run(&self) -> &RunDir {
         &self.run
+    }
+
+    /// What the cursor belongs to.
+    pub(super) fn server(&self) -> &str {
+        &self.server
     }
 
     /// Records at the server.
@@ -135,19 +146,30 @@ impl RunShip {
         ))
     }
 
+    /// Whether the run has come to its end, and all of it is at the server. A
+    /// run that a process works on may go on.
+    pub(super) fn is_over(&self) -> bool {
+        let at_end = |last: &Record| {
+            let ended = matches!(&last.event, Event::State { state, .. } if state.is_final());
+            ended && last.seq + 1 == self.shipped()
+        };
+        let last = last_record(&self.run.journal_path()).ok().flatten();
+        last.is_some_and(|last| at_end(&last)) && self.run.is_locked().is_ok_and(|locked| !locked)
+    }
+
     /// Sends the next unit of the journal.
-    pub(super) async fn step(&mut self, client: &Client) -> Result<Step, Trouble> {
+    pub(super) async fn step(&mut self, session: &mut Session) -> Result<Step, Trouble> {
         if !self.present {
-            self.enter(client).await?;
+            self.enter(session).await?;
         }
         if self.unit.is_none() {
             self.unit = self.units.next()?;
             self.stumbles = 0;
         }
-        let Some(unit) = self.unit.take() else {
+        let Some(mut unit) = self.unit.take() else {
             return Ok(Step::Idle);
         };
-        match self.send(client, &unit).await {
+        match self.send(&session.client, &mut unit.work).await {
             Ok(()) => self.acknowledge(&unit)?,
             Err(trouble) => {
                 // Unless the run starts anew, the same again.
@@ -156,6 +178,9 @@ impl RunShip {
                 }
                 return Err(trouble);
             }
+        }
+        if !self.present {
+            session.forget_experiment(&self.manifest.experiment);
         }
         Ok(if unit.at_end && self.present {
             Step::CaughtUp
@@ -184,49 +209,11 @@ impl RunShip {
         self.cursor.write(&self.run)
     }
 
-    /// Makes sure that experiment and run exist.
-    async fn enter(&mut self, client: &Client) -> Result<(), Trouble> {
-        if let Some(id) = &self.cursor.run_id {
-            let known = client.run(id).await.map_err(wait)?;
-            if known.is_some_and(|run| !run.is_deleted()) {
-                return self.begin(client.base());
-            }
-        }
-        let (name, note) = (
-            &self.manifest.experiment,
-            self.manifest.description.as_deref(),
-        );
-        let experiment_id = client
-            .ensure_experiment(name, note)
-            .await
-            .map_err(refused_run)?;
-        let uuid = self.manifest.run_id.as_str();
-        // Creating is not idempotent: perhaps an earlier try got through.
-        let found = client.find_run(&experiment_id, uuid).await.map_err(wait)?;
-        let run = if let Some(run) = found {
-            run
-        } else {
-            let new = describe::new_run(&self.manifest, &experiment_id);
-            client.create_run(&new).await.map_err(refused_run)?
-        };
-        if self.cursor.run_id.as_ref() != Some(&run.run_id) {
-            if self.cursor.run_id.is_some() {
-                self.warn("the run was gone from the server; it is shipped again".to_owned());
-            }
-            self.cursor = Cursor::new(&self.server);
-            self.cursor.run_id = Some(run.run_id);
-            forget(&self.run, &mut self.uploaded);
-        }
-        self.cursor.experiment_id = experiment_id;
-        self.cursor.artifact_uri = run.artifact_uri;
-        self.begin(client.base())
-    }
-
     /// Reads on from where the cursor stands.
     fn begin(&mut self, base: &str) -> Result<(), Trouble> {
         self.cursor.run_url = self.url(base);
         self.cursor.write(&self.run)?;
-        self.units = units(&self.run, &self.cursor)?;
+        self.units = units(&self.run, &self.manifest, &self.cursor)?;
         self.unit = None;
         self.present = true;
         Ok(())
@@ -236,44 +223,46 @@ impl RunShip {
         self.cursor.run_id.clone().unwrap_or_default()
     }
 
-    async fn send(&mut self, client: &Client, unit: &Unit) -> Result<(), Trouble> {
-        let result = match &unit.work {
-            Work::Batch { batch, long_values } => {
-                self.send_batch(client, batch).await?;
-                for value in long_values {
-                    if !self.present {
-                        break;
-                    }
-                    self.warn(format!(
-                        "a value too long for MLflow was cut; the whole is the artifact {}",
-                        value.file
-                    ));
-                    let (uri, run) = (&self.cursor.artifact_uri, self.run_id());
-                    let sent =
-                        artifacts::upload_text(client, uri, &run, &value.file, &value.text).await;
-                    self.settle(client, sent, || json!({"artifact": value.file}))
-                        .await?;
-                }
-                return Ok(());
-            }
-            Work::State {
-                state,
-                attempt,
-                failure,
-                ts,
-            } => {
-                self.send_state(client, *state, *attempt, failure.as_ref(), *ts)
-                    .await
-            }
+    /// Sends what a unit holds. What was acknowledged of it is taken out, so
+    /// that it is not sent again when the rest needs another try.
+    async fn send(&mut self, client: &Client, work: &mut Work) -> Result<(), Trouble> {
+        let (batch, long_values, status) = match work {
             Work::Artifact(name) => return self.send_artifact(client, name).await,
-            Work::Dataset(dataset) => client.log_dataset(&self.run_id(), dataset).await,
+            Work::Dataset(dataset) => {
+                let sent = client.log_dataset(&self.run_id(), dataset).await;
+                return self
+                    .settle(client, sent, || json!({"dataset": dataset}))
+                    .await;
+            }
+            Work::Log {
+                batch,
+                long_values,
+                status,
+            } => (batch, long_values, *status),
         };
-        self.settle(client, result, || match &unit.work {
-            Work::State { state, .. } => json!({"state": state}),
-            Work::Dataset(dataset) => json!({"dataset": dataset}),
-            _ => json!({}),
-        })
-        .await
+        self.send_batch(client, batch).await?;
+        *batch = Batch::default();
+        while let Some(value) = long_values.last()
+            && self.present
+        {
+            self.send_long_value(client, value).await?;
+            long_values.pop();
+        }
+        match status.filter(|_| self.present) {
+            Some(change) => self.send_status(client, change).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn send_long_value(&mut self, client: &Client, value: &LongValue) -> Result<(), Trouble> {
+        self.warn(format!(
+            "a value too long for MLflow was cut; the whole is the artifact {}",
+            value.file
+        ));
+        let (uri, run) = (&self.cursor.artifact_uri, self.run_id());
+        let sent = artifacts::upload_text(client, uri, &run, &value.file, &value.text).await;
+        self.settle(client, sent, || json!({"artifact": value.file}))
+            .await
     }
 
     async fn send_batch(&mut self, client: &Client, batch: &Batch) -> Result<(), Trouble> {
@@ -330,26 +319,22 @@ impl RunShip {
         Ok(())
     }
 
-    async fn send_state(
-        &self,
-        client: &Client,
-        state: RunState,
-        attempt: u32,
-        failure: Option<&Failure>,
-        ts: u64,
-    ) -> Result<(), CallError> {
-        let Some(status) = describe::status(state) else {
-            return Ok(());
-        };
+    async fn send_status(&mut self, client: &Client, change: StatusChange) -> Result<(), Trouble> {
         let id = self.run_id();
-        match failure {
-            Some(failure) => client.set_tag(&id, FAILURE, &failure_text(failure)).await?,
-            // What an earlier attempt left.
-            None if attempt > 1 => client.delete_tag(&id, FAILURE).await?,
-            None => {}
+        let StatusChange {
+            status,
+            end,
+            recovered,
+        } = change;
+        let mut sent = Ok(());
+        if recovered {
+            sent = client.delete_tag(&id, FAILURE).await;
         }
-        let end = state.is_final().then_some(ts);
-        client.update_run(&id, status, end).await
+        if sent.is_ok() {
+            sent = client.update_run(&id, status, end).await;
+        }
+        self.settle(client, sent, || json!({"status": status}))
+            .await
     }
 
     async fn send_artifact(&mut self, client: &Client, name: &str) -> Result<(), Trouble> {
@@ -488,9 +473,15 @@ fn refused_run(error: CallError) -> Trouble {
     }
 }
 
-fn units(run: &RunDir, cursor: &Cursor) -> Result<Units, TrackingError> {
+fn units(run: &RunDir, manifest: &Manifest, cursor: &Cursor) -> Result<Units, TrackingError> {
     let reader = Reader::resume(&run.journal_path(), cursor.offset, cursor.records)?;
-    Ok(Units::new(reader, cursor.records, cursor.renamed.clone()))
+    let trial = manifest.parent().is_some();
+    Ok(Units::new(
+        reader,
+        cursor.records,
+        cursor.renamed.clone(),
+        trial,
+    ))
 }
 
 /// What was noted about another server, or another run there, is void.

@@ -1,21 +1,21 @@
-use super::cursor::Cursor;
 use super::engine::{Engine, Outcome};
+use super::fleet::Fleet;
+use super::others::{LeftBehind, Others};
+use super::shared::Shared;
 use super::ship::RunShip;
-use super::status::{Report, ServerStatus, Status};
+use super::status::{Report, Status};
 use super::{Settings, TrackingError};
 use crate::config::Mlflow;
-use crate::store::{RunDir, Store};
+use crate::store::{RunDir, RunId, Store};
 use serde::Deserialize;
-use std::collections::VecDeque;
 use std::ops::ControlFlow;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
-/// Pause between two looks at a journal that grows: about one request a second
-/// however little is logged at a time.
-const TRICKLE: Duration = Duration::from_secs(1);
+/// Pause between two looks at whether there are new runs, or more of old ones.
+const LOOK: Duration = Duration::from_millis(250);
 /// Longest pause before a server is tried again at the end of a run.
 const IMPATIENT: Duration = Duration::from_secs(2);
 /// How often whoever waits for the end is told how it goes.
@@ -25,7 +25,8 @@ const OUT_OF_REACH: Duration = Duration::from_secs(15);
 /// How long the end of a run ships what other runs left behind.
 const OTHERS: Duration = Duration::from_secs(10);
 
-/// Ships a run while it goes on, in a thread of its own.
+/// Ships runs while they go on, in a thread of its own: one, or a study and
+/// its trials.
 ///
 /// Nothing here ever waits for it except [`finish`](Self::finish). Dropped, it
 /// stops at once; the cursor lets `explr sync` go on from there.
@@ -38,40 +39,22 @@ pub struct Shipper {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
-    /// The run goes on.
+    /// The runs go on.
     Live,
-    /// The run has ended: ship the rest.
+    /// The runs have ended: ship the rest.
     Finish,
     /// Leave off.
     Stop,
 }
 
-#[derive(Debug, Default)]
-struct Shared {
-    state: Mutex<State>,
-}
-
-#[derive(Debug, Default)]
-struct State {
-    status: Status,
-    set_aside: u64,
-    /// Why this run can't be shipped.
-    error: Option<String>,
-    /// Nothing more will be sent.
-    done: bool,
-}
-
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
 impl Shipper {
     /// Ships this run's journal while it grows, and then what other runs of
     /// the store left behind. Starts the server if need be; returns at once.
+    ///
+    /// For a study this is the study's own run. It is served first, because
+    /// its trials are nested under it.
     pub fn start(settings: Settings, store: Store, run: RunDir) -> Self {
-        let shared = Arc::new(Shared::default());
+        let shared = Arc::new(Shared::new(&run));
         let (phase, receiver) = watch::channel(Phase::Live);
         let worker = Worker {
             shared: Arc::clone(&shared),
@@ -83,9 +66,8 @@ impl Shipper {
             .name("mlflow".to_owned())
             .spawn(move || worker.run(receiver));
         if let Err(error) = &thread {
-            let mut state = shared.lock();
-            state.error = Some(format!("no thread for tracking: {error}"));
-            state.done = true;
+            shared.fail(format!("no thread for tracking: {error}"));
+            shared.done();
         }
         Self {
             shared,
@@ -94,9 +76,19 @@ impl Shipper {
         }
     }
 
-    /// How it stands.
+    /// Ships one more run while its journal grows, at any time before
+    /// [`finish`](Self::finish); one that goes on after its end may be added
+    /// again. Returns at once.
+    ///
+    /// The run should be locked as long as it goes on: one with a final state
+    /// that nobody has locked is done with, once all of it is at the server.
+    pub fn add(&self, run: RunDir) {
+        self.shared.enqueue(run);
+    }
+
+    /// How it stands, over all runs.
     pub fn status(&self) -> Status {
-        self.shared.lock().status.clone()
+        self.shared.status()
     }
 
     /// Waits until all is shipped, or `limit` has passed, or the server proves
@@ -108,27 +100,16 @@ impl Shipper {
     ) -> Report {
         let until = Instant::now() + limit;
         let _ = self.phase.send(Phase::Finish);
-        while !self.shared.lock().done && Instant::now() < until {
+        while !self.shared.is_done() && Instant::now() < until {
             if on_progress(&self.status()).is_break() {
                 break;
             }
             std::thread::sleep(PROGRESS.min(until.saturating_duration_since(Instant::now())));
         }
         self.stop();
-        let state = self.shared.lock();
-        let _ = on_progress(&state.status);
-        let left = state.status.total - state.status.shipped;
-        let down = match &state.status.server {
-            ServerStatus::Down { reason } => Some(reason.clone()),
-            ServerStatus::Starting => Some("the server has not answered yet".to_owned()),
-            ServerStatus::Up { .. } => Some("the time for it was over".to_owned()),
-        };
-        Report {
-            left,
-            set_aside: state.set_aside,
-            run_url: state.status.run_url.clone(),
-            error: state.error.clone().or(down.filter(|_| left > 0)),
-        }
+        let (status, report) = self.shared.report();
+        let _ = on_progress(&status);
+        report
     }
 
     fn stop(&mut self) {
@@ -158,7 +139,7 @@ impl Worker {
         let mut stop = phase.clone();
         let work = async {
             if let Err(error) = self.work(&mut phase).await {
-                self.fail(&error);
+                self.shared.fail(error.to_string());
             }
         };
         match runtime() {
@@ -169,55 +150,41 @@ impl Worker {
                     _ = stop.wait_for(|phase| *phase == Phase::Stop) => {}
                 }
             }),
-            Err(error) => self.fail(&error),
+            Err(error) => self.shared.fail(error.to_string()),
         }
-        self.shared.lock().done = true;
+        self.shared.done();
     }
 
     async fn work(&self, phase: &mut watch::Receiver<Phase>) -> Result<(), TrackingError> {
         let server = self.settings.identity()?;
-        let Some(mut own) = RunShip::open(self.run.clone(), &server)? else {
+        self.shared.known_as(&server);
+        let Some(first) = RunShip::open(self.run.clone(), &server)? else {
             return Err(TrackingError::Busy {
                 run: self.run.id().short().to_owned(),
             });
         };
         let mut engine = Engine::new(self.settings.clone());
-        self.show(&engine, &own, None);
-        let mut others: Option<VecDeque<RunDir>> = None;
-        let mut other: Option<RunShip> = None;
-        let mut finished: Option<Instant> = None;
+        let mut fleet = Fleet::new(Arc::clone(&self.shared), first);
+        let mut others = None;
         loop {
+            // Asked before the journals are: their end is the end.
             let finishing = *phase.borrow() == Phase::Finish;
-            let outcome = engine.step(&mut own).await;
-            match outcome {
-                Outcome::Sent => self.show(&engine, &own, None),
-                Outcome::CaughtUp if finishing => self.show(&engine, &own, None),
-                // To look again at once would make a request of every metric.
-                Outcome::CaughtUp | Outcome::Idle => {
-                    self.show(&engine, &own, None);
-                    // `finishing` was asked before the journal was: its end is
-                    // the end.
+            match fleet.turn(&mut engine, finishing).await {
+                Outcome::Sent | Outcome::CaughtUp => {}
+                Outcome::Idle => {
+                    let Some(others) = &mut others else {
+                        let left = self.left_behind(&server);
+                        fleet.add_backlog(left.of_study);
+                        others = Some(Others::new(&server, left.of_others));
+                        continue;
+                    };
+                    let time = if finishing { OTHERS } else { LOOK };
+                    ship_others(&mut engine, others, phase, time).await;
                     if finishing {
-                        let since = *finished.get_or_insert_with(Instant::now);
-                        if since.elapsed() > OTHERS {
-                            return Ok(());
-                        }
-                    }
-                    let left = others.get_or_insert_with(|| self.left_behind(&server));
-                    match self
-                        .ship_other(&mut engine, &server, left, &mut other)
-                        .await
-                    {
-                        Others::More => {}
-                        Others::None if finishing => return Ok(()),
-                        Others::None => pause(phase, TRICKLE).await,
+                        return Ok(());
                     }
                 }
-                Outcome::Later {
-                    pause: time,
-                    reason,
-                } => {
-                    self.show(&engine, &own, Some(reason));
+                Outcome::Later { pause: time, .. } => {
                     let hopeless = engine.down_for().is_some_and(|time| time > OUT_OF_REACH);
                     if finishing && hopeless {
                         return Ok(());
@@ -231,85 +198,29 @@ impl Worker {
         }
     }
 
-    /// One step for the runs that others left.
-    async fn ship_other(
-        &self,
-        engine: &mut Engine,
-        server: &str,
-        left: &mut VecDeque<RunDir>,
-        current: &mut Option<RunShip>,
-    ) -> Others {
-        if current.is_none() {
-            let Some(run) = left.pop_front() else {
-                return Others::None;
-            };
-            // One that can't be opened is for `explr sync` to complain about.
-            *current = RunShip::open(run, server).ok().flatten();
-        }
-        let Some(ship) = current else {
-            return Others::More;
-        };
-        match engine.step(ship).await {
-            Outcome::Sent | Outcome::CaughtUp => {}
-            Outcome::Idle | Outcome::Broken(_) => *current = None,
-            // The server has trouble; our own run will notice.
-            Outcome::Later { .. } => {
-                left.extend(current.take().map(|ship| ship.run().clone()));
-                return Others::None;
-            }
-        }
-        Others::More
-    }
-
-    /// The other runs of the store that were meant for this server, and are
-    /// not all there, and that no process works on.
-    fn left_behind(&self, server: &str) -> VecDeque<RunDir> {
-        // First, they end: what nobody works on any more is not running (P3).
-        let _ = self.store.reconcile();
-        let runs = self.store.runs().unwrap_or_default();
-        runs.into_iter()
-            .filter(|run| run.id() != self.run.id())
-            .filter(|run| !run.is_locked().unwrap_or(true))
-            .filter(|run| is_left_behind(run, server, &self.settings))
-            .collect()
-    }
-
-    fn show(&self, engine: &Engine, ship: &RunShip, trouble: Option<String>) {
-        let total = ship.total();
-        let mut state = self.shared.lock();
-        state.set_aside = ship.set_aside();
-        let status = &mut state.status;
-        status.shipped = ship.shipped();
-        status.total = total;
-        if let Some(base) = engine.base() {
-            status.run_url = ship.url(base).or(status.run_url.take());
-        }
-        status.server = match (trouble, engine.base()) {
-            (Some(reason), _) => ServerStatus::Down { reason },
-            (None, Some(url)) => ServerStatus::Up {
-                url: url.to_owned(),
-            },
-            (None, None) => ServerStatus::Starting,
-        };
-        status.warnings = ship.warnings().cloned().collect();
-    }
-
-    fn fail(&self, error: &TrackingError) {
-        let reason = error.to_string();
-        let total = super::journal_records(&self.run);
-        let mut state = self.shared.lock();
-        state.status.total = total.max(state.status.shipped);
-        state.status.server = ServerStatus::Down {
-            reason: reason.clone(),
-        };
-        state.error = Some(reason);
+    fn left_behind(&self, server: &str) -> LeftBehind {
+        let is_ours = |run: &RunId| self.shared.holds(run);
+        LeftBehind::find(&self.store, &self.settings, server, self.run.id(), is_ours)
     }
 }
 
-/// Whether there is something of other runs to send.
-enum Others {
-    More,
-    None,
+/// Ships what others left until it is time to look after our own runs again.
+async fn ship_others(
+    engine: &mut Engine,
+    others: &mut Others,
+    phase: &mut watch::Receiver<Phase>,
+    time: Duration,
+) {
+    let before = *phase.borrow();
+    let until = Instant::now() + time;
+    while Instant::now() < until && *phase.borrow() == before {
+        if !others.step(engine).await {
+            if before == Phase::Live {
+                pause(phase, until.saturating_duration_since(Instant::now())).await;
+            }
+            return;
+        }
+    }
 }
 
 /// Waits, but not past the end of the run.
@@ -323,20 +234,6 @@ pub(super) fn runtime() -> Result<tokio::runtime::Runtime, TrackingError> {
         .enable_all()
         .build()
         .map_err(|error| TrackingError::Client(error.to_string()))
-}
-
-/// Whether the server lacks something of a run that was meant for it.
-fn is_left_behind(run: &RunDir, server: &str, settings: &Settings) -> bool {
-    let length = std::fs::metadata(run.journal_path()).map_or(0, |meta| meta.len());
-    match Cursor::read(run) {
-        Some(cursor) => cursor.is_for(server) && cursor.offset < length,
-        None => {
-            length > 0
-                && run
-                    .manifest()
-                    .is_ok_and(|manifest| settings.fits(&mlflow_of(&manifest.config)))
-        }
-    }
 }
 
 /// The MLflow settings in a stored config.

@@ -1,10 +1,15 @@
 //! The journal cut into pieces that are sent at once.
 
+use super::api::RunStatus;
 use super::batch::{Batch, Item, Metric, Pair, cut_param, cut_tag, param_text};
 use super::cursor::Renamed;
+use super::describe::{self, FAILURE, TRIAL_STATE, failure_text};
 use super::names::Names;
 use crate::store::journal::{Entry, Reader};
 use explr_protocol::{Dataset, Event, Failure, Record, RunState, TrainingResult};
+
+/// Metric that holds what a trial reported to its study's pruner.
+const REPORT: &str = "intermediate_value";
 
 /// Long values that wait to be uploaded stay below this, in bytes.
 const LONG_VALUES: usize = 4 << 20;
@@ -22,20 +27,25 @@ pub(super) struct Unit {
 /// Something to send.
 #[derive(Debug)]
 pub(super) enum Work {
-    /// Metrics, parameters and tags. Empty where the records were of a kind
-    /// that MLflow has no place for.
-    Batch {
+    /// Metrics, parameters and tags, and the status that they lead up to.
+    /// Empty where the records were of a kind that MLflow has no place for.
+    Log {
         batch: Batch,
         long_values: Vec<LongValue>,
-    },
-    State {
-        state: RunState,
-        attempt: u32,
-        failure: Option<Failure>,
-        ts: u64,
+        status: Option<StatusChange>,
     },
     Artifact(String),
     Dataset(Dataset),
+}
+
+/// A new status of the run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct StatusChange {
+    pub(super) status: RunStatus,
+    /// When the run ended.
+    pub(super) end: Option<u64>,
+    /// The reason of an earlier attempt's failure is void.
+    pub(super) recovered: bool,
 }
 
 /// A value that MLflow would cut, which goes there as a file.
@@ -55,11 +65,14 @@ pub(super) struct Units {
     metrics: Names,
     params: Names,
     tags: Names,
+    /// The run is a trial of a study.
+    trial: bool,
 }
 
 impl Units {
-    pub(super) fn new(reader: Reader, records: u64, renamed: Renamed) -> Self {
+    pub(super) fn new(reader: Reader, records: u64, renamed: Renamed, trial: bool) -> Self {
         Self {
+            trial,
             reader,
             records,
             pending: None,
@@ -89,6 +102,7 @@ impl Units {
         let mut long_values: Vec<LongValue> = Vec::new();
         let mut end = None;
         let mut at_end = false;
+        let mut status = None;
         loop {
             let Some(entry) = self.next_entry()? else {
                 at_end = true;
@@ -120,17 +134,18 @@ impl Units {
             }
             self.records = entry.record.seq + 1;
             end = Some(entry.end_offset);
-            if long_values
-                .iter()
-                .map(|value| value.text.len())
-                .sum::<usize>()
-                > LONG_VALUES
-            {
+            status = status_change(&entry.record);
+            let long: usize = long_values.iter().map(|value| value.text.len()).sum();
+            if status.is_some() || long > LONG_VALUES {
                 break;
             }
         }
         Ok(end.map(|end_offset| Unit {
-            work: Work::Batch { batch, long_values },
+            work: Work::Log {
+                batch,
+                long_values,
+                status,
+            },
             end_offset,
             records: self.records,
             at_end,
@@ -156,18 +171,33 @@ impl Units {
                 let key = self.params.map(key).into_owned();
                 vec![pair("params", key, text, cut, Item::Param)]
             }
+            Event::Tag { key, .. } if self.trial && describe::OF_A_TRIAL.contains(&&**key) => {
+                Vec::new()
+            }
             Event::Tag { key, value } => {
                 let cut = cut_tag(value);
                 let key = self.tags.map(key).into_owned();
                 vec![pair("tags", key, value.clone(), cut, Item::Tag)]
             }
+            Event::Report { step, value } => {
+                vec![(self.metric(REPORT, *value, *step, record.ts), None)]
+            }
             Event::Result(result) => self.result(result, record.ts),
-            Event::Report { .. }
-            | Event::Log { .. }
-            | Event::Resumed { .. }
-            | Event::Checkpoint { .. } => Vec::new(),
-            Event::State { .. } | Event::Artifact { .. } | Event::Dataset(_) => return None,
+            Event::State { state, failure, .. } => self.state(*state, failure.as_ref()),
+            Event::Log { .. } | Event::Resumed { .. } | Event::Checkpoint { .. } => Vec::new(),
+            Event::Artifact { .. } | Event::Dataset(_) => return None,
         })
+    }
+
+    /// What a state says beside MLflow's status.
+    fn state(&self, state: RunState, failure: Option<&Failure>) -> Vec<(Item, Option<LongValue>)> {
+        let tag = |key: &str, value: String| {
+            let key = key.to_owned();
+            (Item::Tag(Pair { key, value }), None)
+        };
+        let failure = failure.map(|failure| tag(FAILURE, failure_text(failure)));
+        let state = self.trial.then(|| tag(TRIAL_STATE, state.to_string()));
+        failure.into_iter().chain(state).collect()
     }
 
     fn metric(&mut self, key: &str, value: f64, step: i64, timestamp: u64) -> Item {
@@ -213,36 +243,48 @@ fn pair(
     (kind(Pair { key, value }), Some(LongValue { file, text }))
 }
 
+/// The status to set after a record; none where MLflow has it already, as it
+/// has `RUNNING` from a run's creation on.
+fn status_change(record: &Record) -> Option<StatusChange> {
+    let Event::State {
+        state,
+        attempt,
+        failure,
+    } = &record.event
+    else {
+        return None;
+    };
+    let first = *attempt <= 1;
+    let status = describe::status(*state)?;
+    (!first || status != RunStatus::Running).then(|| StatusChange {
+        status,
+        end: state.is_final().then_some(record.ts),
+        recovered: failure.is_none() && !first,
+    })
+}
+
 fn action(record: Record) -> Work {
     match record.event {
-        Event::State {
-            state,
-            attempt,
-            failure,
-        } => Work::State {
-            state,
-            attempt,
-            failure,
-            ts: record.ts,
-        },
         Event::Artifact { path } => Work::Artifact(path),
         Event::Dataset(dataset) => Work::Dataset(dataset),
-        _ => Work::Batch {
+        _ => Work::Log {
             batch: Batch::default(),
             long_values: Vec::new(),
+            status: None,
         },
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Renamed, Units, Work};
+    use super::{Renamed, RunStatus, StatusChange, Units, Work};
     use crate::store::journal::{Reader, Writer};
-    use explr_protocol::{Event, LogLevel, RunState};
+    use explr_protocol::{Event, Failure, FailureClass, LogLevel, RunState};
+    use serde_json::{Value, json};
     use std::path::Path;
 
     fn units(path: &Path) -> Units {
-        Units::new(Reader::open(path, 0).unwrap(), 0, Renamed::default())
+        Units::new(Reader::open(path, 0).unwrap(), 0, Renamed::default(), false)
     }
 
     fn metric(n: u32) -> Event {
@@ -268,7 +310,7 @@ mod tests {
             assert!(unit.records > records);
             records = unit.records;
             sizes.push(match unit.work {
-                Work::Batch { batch, .. } => batch.len(),
+                Work::Log { batch, .. } => batch.len(),
                 _ => 0,
             });
         }
@@ -282,28 +324,105 @@ mod tests {
         assert_eq!(sizes(&events), [1000, 1000, 500]);
     }
 
-    #[test]
-    fn other_work_stands_between_batches() {
-        let state = |state| Event::State {
+    fn state(state: RunState, attempt: u32) -> Event {
+        Event::State {
             state,
-            attempt: 1,
+            attempt,
             failure: None,
-        };
+        }
+    }
+
+    #[test]
+    fn artifacts_stand_between_batches_and_a_status_ends_one() {
         let log = Event::Log {
             level: LogLevel::Info,
             message: "hello".into(),
         };
         let events = [
-            state(RunState::Running),
+            state(RunState::Running, 1),
             metric(1),
             log.clone(),
             metric(2),
             Event::Artifact { path: "a".into() },
             metric(3),
-            state(RunState::Completed),
+            state(RunState::Completed, 1),
             log,
         ];
-        assert_eq!(sizes(&events), [0, 2, 0, 1, 0, 0]);
+        assert_eq!(sizes(&events), [2, 0, 1, 0]);
+    }
+
+    /// The units of what a trial logs: its tags, and the status.
+    fn of_a_trial(events: &[Event]) -> Vec<(Value, Option<StatusChange>)> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("events.jsonl");
+        let mut writer = Writer::open(&path).unwrap();
+        for event in events {
+            writer.append(event).unwrap();
+        }
+        let reader = Reader::open(&path, 0).unwrap();
+        let mut units = Units::new(reader, 0, Renamed::default(), true);
+        let mut found = Vec::new();
+        while let Some(unit) = units.next().unwrap() {
+            let Work::Log { batch, status, .. } = unit.work else {
+                panic!("a batch")
+            };
+            found.push((json!(batch)["tags"].take(), status));
+        }
+        found
+    }
+
+    #[test]
+    fn a_trial_that_ends_soon_is_one_unit() {
+        let tag = |key: &str| Event::Tag {
+            key: key.into(),
+            value: "from the config".into(),
+        };
+        let found = of_a_trial(&[
+            state(RunState::Created, 1),
+            tag("mlflow.runName"),
+            tag("mlflow.parentRunId"),
+            state(RunState::Running, 1),
+            metric(1),
+            state(RunState::Completed, 1),
+        ]);
+        let [(tags, Some(change))] = found.as_slice() else {
+            panic!("{found:?}")
+        };
+        assert_eq!(
+            *tags,
+            json!([{"key": "explr.trial.state", "value": "completed"}]),
+            "the newest state, and no name or parent but the study's"
+        );
+        assert_eq!(change.status, RunStatus::Finished);
+        assert!(change.end.is_some() && !change.recovered);
+    }
+
+    #[test]
+    fn an_attempt_that_goes_on_takes_back_what_the_last_one_left() {
+        let failed = Event::State {
+            state: RunState::Failed,
+            attempt: 1,
+            failure: Some(Failure {
+                class: FailureClass::Signal,
+                message: "killed".into(),
+                location: None,
+                log_tail: vec![],
+            }),
+        };
+        let found = of_a_trial(&[failed, state(RunState::Running, 2)]);
+        assert_eq!(
+            found[0].0,
+            json!([
+                {"key": "explr.failure", "value": "signal: killed"},
+                {"key": "explr.trial.state", "value": "failed"},
+            ])
+        );
+        let expected = StatusChange {
+            status: RunStatus::Running,
+            end: None,
+            recovered: true,
+        };
+        assert_eq!(found[1].1, Some(expected));
     }
 
     #[test]
@@ -325,7 +444,7 @@ mod tests {
             value: text.clone().into(),
         };
         Writer::open(&path).unwrap().append(&event).unwrap();
-        let Some(Work::Batch { long_values, .. }) =
+        let Some(Work::Log { long_values, .. }) =
             units(&path).next().unwrap().map(|unit| unit.work)
         else {
             panic!("a batch")

@@ -13,19 +13,14 @@ pub(crate) struct Control {
 }
 
 impl Control {
-    /// Takes over the descriptor that the runner left to this process, and
-    /// keeps it from the processes that the train function starts.
+    /// Takes over the descriptor that the runner left to this process.
     pub(crate) fn from_environment() -> io::Result<Self> {
-        let fd = std::env::var(FD_VARIABLE)
-            .ok()
-            .and_then(|text| text.parse().ok())
-            .ok_or_else(|| io::Error::other(format!("{FD_VARIABLE} is not a number")))?;
-        // SAFETY: the runner made this descriptor for this process alone, and
-        // nothing else in it has been told of the number. A wrong number is
-        // found by the calls below, which then fail.
-        let fd = unsafe { OwnedFd::from_raw_fd(fd) };
-        fcntl(&fd, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC))?;
-        let stream = UnixStream::from(fd);
+        inherited(FD_VARIABLE).and_then(Self::new)
+    }
+
+    /// Talks over `socket`.
+    pub(crate) fn new(socket: OwnedFd) -> io::Result<Self> {
+        let stream = UnixStream::from(socket);
         Ok(Self {
             reader: Mutex::new(BufReader::new(stream.try_clone()?)),
             writer: Mutex::new(stream),
@@ -64,19 +59,36 @@ impl Control {
     pub(crate) fn receive_assignment(&self) -> Option<Box<Assignment>> {
         match self.receive()? {
             ToWorker::Start(assignment) => Some(assignment),
-            ToWorker::Stop => None,
+            ToWorker::Stop | ToWorker::Answer(_) => None,
         }
     }
 
-    /// Passes requests to stop on to the train function until the
+    /// Passes answers and requests to stop on to the train function until the
     /// orchestrator is gone.
     pub(crate) fn listen(&self, host: &Host) {
         while let Some(message) = self.receive() {
-            if message == ToWorker::Stop {
-                host.request_stop();
+            match message {
+                ToWorker::Stop => host.request_stop(),
+                ToWorker::Answer(answer) => host.answer(answer),
+                ToWorker::Start(_) => {}
             }
         }
     }
+}
+
+/// The descriptor that the runner left to this process under the name
+/// `variable`, kept from the processes that the train function starts.
+pub(super) fn inherited(variable: &str) -> io::Result<OwnedFd> {
+    let fd = std::env::var(variable)
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .ok_or_else(|| io::Error::other(format!("{variable} is not a number")))?;
+    // SAFETY: the runner made this descriptor for this process alone, and
+    // nothing else in it has been told of the number. A wrong number is
+    // found by the call below, which then fails.
+    let fd = unsafe { OwnedFd::from_raw_fd(fd) };
+    fcntl(&fd, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC))?;
+    Ok(fd)
 }
 
 /// Ends the process without running destructors.

@@ -1,17 +1,17 @@
-//! What a train function talks to: the other side of the plugin's C table.
+//! What a train function talks to, through the plugin's C [`table`].
 
-use super::replay::Replay;
+mod table;
+
+use super::replay::{self, Replay};
 use crate::store::StoreError;
 use crate::store::journal::Writer;
-use explr_protocol::abi::{ABI_VERSION, Bytes, HostTable, RawMetric, Status};
 use explr_protocol::control::{FromWorker, Progress};
-use explr_protocol::{Event, FailureClass, LogLevel, Outcome, TrainError};
-use std::cell::RefCell;
-use std::collections::BTreeMap;
-use std::ffi::c_void;
+use explr_protocol::{Answer, Ask, Event, FailureClass, LogLevel, Outcome, TrainError};
+use serde_json::Value;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError, mpsc};
 
 /// Log lines that wait to be shown; the journal has them all.
 const LOG_BACKLOG: usize = 1000;
@@ -29,6 +29,9 @@ pub(crate) struct Host {
     /// The function has seen the request to stop.
     stop_seen: AtomicBool,
     outcome: Mutex<Option<Outcome>>,
+    /// Whoever asks holds the lock, so one question is open at a time.
+    answers: Mutex<mpsc::Receiver<Answer>>,
+    answered: mpsc::Sender<Answer>,
 }
 
 struct Journal {
@@ -40,6 +43,25 @@ struct Journal {
     logged: u64,
     logged_at_last_look: u64,
     failure: Option<String>,
+    /// The params of earlier attempts, once one is logged in this.
+    params: Option<HashMap<String, Value>>,
+}
+
+impl Journal {
+    /// Whether an attempt before has written this param or report.
+    fn held_before(&mut self, event: &Event, path: &Path) -> Result<bool, StoreError> {
+        Ok(match event {
+            Event::Param { key, value } => {
+                let params = match self.params.take() {
+                    Some(params) => params,
+                    None => replay::params(path)?,
+                };
+                self.params.insert(params).get(key) == Some(value)
+            }
+            Event::Report { step, value } => self.replay.report_lives_again(*step, *value),
+            _ => false,
+        })
+    }
 }
 
 #[derive(Default)]
@@ -53,6 +75,7 @@ struct News {
 impl Host {
     /// Opens the run's journal.
     pub(crate) fn open(journal: &Path, outlet: Outlet) -> Result<Self, StoreError> {
+        let (answered, answers) = mpsc::channel();
         Ok(Self {
             outlet,
             path: journal.to_owned(),
@@ -64,11 +87,14 @@ impl Host {
                 logged: 0,
                 logged_at_last_look: 0,
                 failure: None,
+                params: None,
             }),
             news: Mutex::new(News::default()),
             stop: AtomicBool::new(false),
             stop_seen: AtomicBool::new(false),
             outcome: Mutex::new(None),
+            answers: Mutex::new(answers),
+            answered,
         })
     }
 
@@ -82,19 +108,20 @@ impl Host {
         self.stop.store(true, Ordering::Relaxed);
     }
 
-    /// The C table of this host, valid as long as the host is.
-    pub(crate) fn table(&self) -> HostTable {
-        HostTable {
-            abi_version: ABI_VERSION,
-            host: std::ptr::from_ref(self).cast(),
-            log_metrics,
-            log_event,
-            progress,
-            finish,
-            stop_requested,
-            journal_len,
-            last_error,
-        }
+    /// Asks the study, and waits for its answer.
+    pub(crate) fn ask(&self, question: Ask) -> Answer {
+        let answers = lock(&self.answers);
+        self.send(FromWorker::Ask(question));
+        // The sender lives in `self`, so this ends with an answer, or with the
+        // process, when the orchestrator is gone.
+        answers.recv().unwrap_or_else(|error| Answer::Refused {
+            message: error.to_string(),
+        })
+    }
+
+    /// Takes the answer to the open question.
+    pub(crate) fn answer(&self, answer: Answer) {
+        let _ = self.answered.send(answer);
     }
 
     /// Appends metrics of one step, given as names and values.
@@ -135,7 +162,8 @@ impl Host {
         remember_failure(&mut journal, written)
     }
 
-    /// Appends an event.
+    /// Appends an event. A param or a report that the journal holds already,
+    /// from an attempt before, is not written again.
     pub(crate) fn log_event(&self, event: &Event) -> Result<(), StoreError> {
         let mut journal = lock(&self.journal);
         if let Event::Log { level, message } = event {
@@ -149,6 +177,9 @@ impl Host {
         } = event
         {
             journal.replay = Replay::load(&self.path, *seq_of_checkpoint)?;
+        }
+        if journal.held_before(event, &self.path)? {
+            return Ok(());
         }
         let written = journal.writer.append(event).map(|_| ());
         remember_failure(&mut journal, written)
@@ -193,16 +224,14 @@ impl Host {
         });
         let mut result = match outcome {
             Outcome::Ok(result) => result,
-            Outcome::Err(error) => return Outcome::Err(error),
+            Outcome::Err(_) | Outcome::Pruned { .. } => return outcome,
         };
         result.stopped_early |= self.stop_seen.load(Ordering::Relaxed);
-        let mut journal = lock(&self.journal);
-        let written = journal
+        match lock(&self.journal)
             .writer
             .append(&Event::Result(result.clone()))
-            .and_then(|_| journal.writer.sync());
-        match written {
-            Ok(()) => Outcome::Ok(result),
+        {
+            Ok(_) => Outcome::Ok(result),
             Err(error) => Outcome::Err(TrainError {
                 class: FailureClass::Journal,
                 message: error.to_string(),
@@ -228,125 +257,96 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-thread_local! {
-    static LAST_ERROR: RefCell<String> = const { RefCell::new(String::new()) };
-}
+#[cfg(test)]
+mod tests {
+    use super::Host;
+    use crate::store::journal::Reader;
+    use explr_protocol::control::FromWorker;
+    use explr_protocol::{Answer, Ask, Event};
+    use serde_json::{Value, json};
+    use std::sync::{Arc, mpsc};
 
-/// Runs a call of the table: no panic may cross into the plugin.
-fn guarded(call: impl FnOnce() -> Result<(), String>) -> Status {
-    let message = match std::panic::catch_unwind(std::panic::AssertUnwindSafe(call)) {
-        Ok(Ok(())) => return 0,
-        Ok(Err(message)) => message,
-        Err(_) => "a bug in explr's worker: see its log".to_owned(),
-    };
-    LAST_ERROR.with_borrow_mut(|last| *last = message);
-    1
-}
-
-/// # Safety
-/// `host` is what [`Host::table`] put into the table, and the host lives.
-unsafe fn host_of<'a>(host: *const c_void) -> &'a Host {
-    // SAFETY: the caller's promise.
-    unsafe { &*host.cast::<Host>() }
-}
-
-/// # Safety
-/// As for [`Bytes::as_slice`].
-unsafe fn text<'a>(bytes: Bytes) -> Result<&'a str, String> {
-    // SAFETY: the caller's promise.
-    std::str::from_utf8(unsafe { bytes.as_slice() }).map_err(|_| "text is not UTF-8".to_owned())
-}
-
-unsafe extern "C" fn log_metrics(
-    host: *const c_void,
-    metrics: *const RawMetric,
-    count: usize,
-    step: i64,
-) -> Status {
-    guarded(|| {
-        if count == 0 {
-            return Ok(());
+    #[test]
+    fn an_attempt_does_not_repeat_the_params_of_the_one_before() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("events.jsonl");
+        let param = |key: &str, value: Value| Event::Param {
+            key: key.to_owned(),
+            value,
+        };
+        for (lr, more) in [(json!(0.1), "first"), (json!(0.1), "second")] {
+            let host = Host::open(&path, Box::new(|_| {})).unwrap();
+            host.log_event(&param("lr", lr)).unwrap();
+            host.log_event(&param(more, json!(null))).unwrap();
         }
-        // SAFETY: the table's contract: `metrics` points to `count` metrics
-        // that live during the call, as do the keys.
-        let (host, metrics) =
-            unsafe { (host_of(host), std::slice::from_raw_parts(metrics, count)) };
-        for metric in metrics {
-            // SAFETY: as above.
-            unsafe { text(metric.key) }?;
-        }
-        let named = metrics.iter().map(|metric| {
-            // SAFETY: as above, and the loop has checked that it is UTF-8.
-            let key = unsafe { std::str::from_utf8_unchecked(metric.key.as_slice()) };
-            (key, metric.value)
-        });
-        host.log_metrics(named, step).map_err(|e| e.to_string())
-    })
-}
-
-unsafe extern "C" fn log_event(host: *const c_void, event: Bytes) -> Status {
-    guarded(|| {
-        // SAFETY: the table's contract.
-        let (host, event) = unsafe { (host_of(host), event.as_slice()) };
-        let event = serde_json::from_slice(event).map_err(|e| format!("not an event: {e}"))?;
-        host.log_event(&event).map_err(|e| e.to_string())
-    })
-}
-
-unsafe extern "C" fn progress(host: *const c_void, progress: Bytes) -> Status {
-    guarded(|| {
-        // SAFETY: the table's contract.
-        let (host, progress) = unsafe { (host_of(host), progress.as_slice()) };
-        let progress =
-            serde_json::from_slice(progress).map_err(|e| format!("not a progress: {e}"))?;
-        let mut news = lock(&host.news);
-        news.told = progress;
-        news.changed = true;
-        Ok(())
-    })
-}
-
-unsafe extern "C" fn finish(host: *const c_void, outcome: Bytes) -> Status {
-    guarded(|| {
-        // SAFETY: the table's contract.
-        let (host, outcome) = unsafe { (host_of(host), outcome.as_slice()) };
-        let outcome =
-            serde_json::from_slice(outcome).map_err(|e| format!("not an outcome: {e}"))?;
-        // A plugin built with `panic = "abort"` has no later moment to tell.
-        if let Outcome::Err(_) = &outcome {
-            host.send(FromWorker::Finished {
-                outcome: Outcome::clone(&outcome),
-            });
-        }
-        lock(&host.outcome).get_or_insert(outcome);
-        Ok(())
-    })
-}
-
-unsafe extern "C" fn stop_requested(host: *const c_void) -> i32 {
-    // SAFETY: the table's contract.
-    let host = unsafe { host_of(host) };
-    let stop = host.stop.load(Ordering::Relaxed);
-    if stop {
-        host.stop_seen.store(true, Ordering::Relaxed);
+        let keys: Vec<_> = Reader::open(&path, 0)
+            .unwrap()
+            .map(|entry| match entry.unwrap().record.event {
+                Event::Param { key, .. } => key,
+                other => panic!("{other:?}"),
+            })
+            .collect();
+        assert_eq!(keys, ["lr", "first", "second"]);
     }
-    i32::from(stop)
-}
 
-unsafe extern "C" fn journal_len(host: *const c_void) -> u64 {
-    // SAFETY: the table's contract.
-    let host = unsafe { host_of(host) };
-    lock(&host.journal).writer.len()
-}
-
-unsafe extern "C" fn last_error(_: *const c_void, buffer: *mut u8, capacity: usize) -> usize {
-    LAST_ERROR.with_borrow(|message| {
-        let copied = message.len().min(capacity);
-        if copied > 0 {
-            // SAFETY: the table's contract: `buffer` has room for `capacity`
-            // bytes, and it is not ours.
-            unsafe { std::ptr::copy_nonoverlapping(message.as_ptr(), buffer, copied) };
+    #[test]
+    fn a_report_that_is_lived_again_is_not_repeated() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("events.jsonl");
+        let report = |step: i64, value: f64| Event::Report { step, value };
+        let host = Host::open(&path, Box::new(|_| {})).unwrap();
+        for step in 0..3 {
+            host.log_event(&report(step, 0.5)).unwrap();
         }
-        message.len()
-    })
+        drop(host);
+        let host = Host::open(&path, Box::new(|_| {})).unwrap();
+        let resumed = Event::Resumed {
+            seq_of_checkpoint: 1,
+            checkpoint: None,
+        };
+        host.log_event(&resumed).unwrap();
+        for event in [report(1, 0.5), report(2, 0.25), report(3, 0.5)] {
+            host.log_event(&event).unwrap();
+        }
+        let reports: Vec<_> = Reader::open(&path, 0)
+            .unwrap()
+            .filter_map(|entry| match entry.unwrap().record.event {
+                Event::Report { step, value } => Some(format!("{step} {value}")),
+                _ => None,
+            })
+            .collect();
+        assert_eq!(reports, ["0 0.5", "1 0.5", "2 0.5", "2 0.25", "3 0.5"]);
+    }
+
+    #[test]
+    fn threads_that_ask_at_once_each_get_their_own_answer() {
+        let folder = tempfile::tempdir().unwrap();
+        let (sender, messages) = mpsc::channel();
+        let outlet = Box::new(move |message| sender.send(message).unwrap());
+        let host = Arc::new(Host::open(&folder.path().join("events.jsonl"), outlet).unwrap());
+        let asking: Vec<_> = (0..8)
+            .map(|step| {
+                let host = Arc::clone(&host);
+                std::thread::spawn(move || {
+                    let value = f64::from(step);
+                    let step = i64::from(step);
+                    assert_eq!(
+                        host.ask(Ask::Report { step, value }),
+                        Answer::Value(step.into())
+                    );
+                })
+            })
+            .collect();
+        for _ in 0..8 {
+            let Ok(FromWorker::Ask(Ask::Report { step, .. })) = messages.recv() else {
+                panic!("no question");
+            };
+            // The next question waits for this answer.
+            assert!(messages.try_recv().is_err());
+            host.answer(Answer::Value(step.into()));
+        }
+        for thread in asking {
+            thread.join().unwrap();
+        }
+    }
 }

@@ -9,6 +9,7 @@
 //!
 //! [`host`] is what a train function talks to; [`plugin`] loads one from a
 //! shared library; [`control`] and [`watchdog`] face the orchestrator.
+//! [`template`] is the process that forks the workers of a study.
 
 mod control;
 pub(crate) mod host;
@@ -16,6 +17,7 @@ mod plugin;
 mod pulse;
 mod replay;
 mod system_metrics;
+mod template;
 mod watchdog;
 
 pub(crate) use plugin::libtorch_version;
@@ -25,6 +27,8 @@ use control::Control;
 use explr_protocol::control::{Assignment, Code, FD_VARIABLE, FromWorker};
 use explr_protocol::{FailureClass, Outcome, TrainError, TrainFunction};
 use host::Host;
+use plugin::{Plugin, PluginError};
+use std::io;
 use std::sync::Arc;
 
 /// Runs an assignment if this process was started as a worker, and then ends
@@ -35,12 +39,16 @@ use std::sync::Arc;
 /// are the program itself, started again.
 pub fn serve(functions: &[&dyn TrainFunction]) {
     crate::runner::note_that_workers_are_served();
-    if std::env::var_os(FD_VARIABLE).is_some() {
-        let code = run(functions);
-        // Destructors of libtorch and CUDA that run at exit may crash or hang
-        // long after the result is safe, so they don't run.
-        control::exit_now(code)
-    }
+    let code = if std::env::var_os(FD_VARIABLE).is_some() {
+        run(Control::from_environment(), &AtHand::Functions(functions))
+    } else if std::env::var_os(template::FD_VARIABLE).is_some() {
+        template::run()
+    } else {
+        return;
+    };
+    // Destructors of libtorch and CUDA that run at exit may crash or hang
+    // long after the result is safe, so they don't run.
+    control::exit_now(code)
 }
 
 /// The hidden `explr worker` command: a worker for plugins. Returns only when
@@ -50,8 +58,18 @@ pub fn main() -> crate::Exit {
     crate::Exit::Usage
 }
 
-fn run(functions: &[&dyn TrainFunction]) -> i32 {
-    let control = match Control::from_environment() {
+/// What a worker has before it is told what to run.
+pub(crate) enum AtHand<'a> {
+    /// The functions of its program.
+    Functions(&'a [&'a dyn TrainFunction]),
+    /// A plugin that its template opened.
+    Plugin(&'a Plugin),
+}
+
+/// Runs the assignment that comes over `control`, and returns the code to
+/// exit with.
+fn run(control: io::Result<Control>, at_hand: &AtHand) -> i32 {
+    let control = match control {
         Ok(control) => Arc::new(control),
         Err(error) => {
             eprintln!("explr worker: no control socket: {error}");
@@ -61,16 +79,12 @@ fn run(functions: &[&dyn TrainFunction]) -> i32 {
     let Some(assignment) = control.receive_assignment() else {
         return 1;
     };
-    let outcome = work(&assignment, functions, &control);
+    let outcome = work(&assignment, at_hand, &control);
     control.send(&FromWorker::Finished { outcome });
     0
 }
 
-fn work(
-    assignment: &Assignment,
-    functions: &[&dyn TrainFunction],
-    control: &Arc<Control>,
-) -> Outcome {
+fn work(assignment: &Assignment, at_hand: &AtHand, control: &Arc<Control>) -> Outcome {
     let outlet = {
         let control = Arc::clone(control);
         Box::new(move |message| control.send(&message))
@@ -82,16 +96,12 @@ fn work(
         }
     };
     watchdog::start(Arc::clone(control), Arc::clone(&host));
-    execute(assignment, functions, &host)
+    execute(assignment, at_hand, &host)
 }
 
 /// Calls the assignment's train function in this process and waits for its
 /// outcome, which is in the journal when this returns.
-pub(crate) fn execute(
-    assignment: &Assignment,
-    functions: &[&dyn TrainFunction],
-    host: &Arc<Host>,
-) -> Outcome {
+pub(crate) fn execute(assignment: &Assignment, at_hand: &AtHand, host: &Arc<Host>) -> Outcome {
     let pulse = pulse::start(Arc::clone(host));
     let context = match serde_json::to_vec(&assignment.context) {
         Ok(context) => context,
@@ -100,25 +110,7 @@ pub(crate) fn execute(
     let sampler = assignment
         .system_metrics_interval
         .map(|interval| system_metrics::start(Arc::clone(host), &assignment.journal, interval));
-    let called = match &assignment.code {
-        Code::Plugin { path, libtorch } => {
-            plugin::load(path, libtorch.as_deref(), &assignment.context).map(|plugin| {
-                host.send(FromWorker::Started);
-                plugin.call(host, &context);
-            })
-        }
-        Code::Program => {
-            let name = &assignment.context.function;
-            match functions.iter().find(|function| function.name() == name) {
-                Some(function) => {
-                    host.send(FromWorker::Started);
-                    function.call(&host.table(), &context);
-                    Ok(())
-                }
-                None => Err(plugin::PluginError::NotServed { name: name.clone() }),
-            }
-        }
-    };
+    let called = call(assignment, at_hand, host, &context);
     if let Some(sampler) = sampler {
         sampler.stop();
     }
@@ -128,6 +120,40 @@ pub(crate) fn execute(
     };
     pulse.stop();
     outcome
+}
+
+fn call(
+    assignment: &Assignment,
+    at_hand: &AtHand,
+    host: &Host,
+    context: &[u8],
+) -> Result<(), PluginError> {
+    let name = &assignment.context.function;
+    let call_in = |plugin: &Plugin| {
+        let function = plugin.function(name)?;
+        host.send(FromWorker::Started);
+        function.call(host, context);
+        Ok(())
+    };
+    match (&assignment.code, at_hand) {
+        (Code::Plugin { .. }, AtHand::Plugin(plugin)) => call_in(plugin),
+        (Code::Plugin { path, libtorch }, AtHand::Functions(_)) => call_in(&plugin::open(
+            path,
+            libtorch.as_deref(),
+            assignment.context.device,
+        )?),
+        (Code::Program, AtHand::Functions(functions)) => {
+            let not_served = || PluginError::NotServed { name: name.clone() };
+            let mut functions = functions.iter();
+            let function = functions
+                .find(|function| function.name() == name)
+                .ok_or_else(not_served)?;
+            host.send(FromWorker::Started);
+            function.call(&host.table(), context);
+            Ok(())
+        }
+        (Code::Program, AtHand::Plugin(_)) => Err(PluginError::NotServed { name: name.clone() }),
+    }
 }
 
 fn failure(class: FailureClass, message: String) -> Outcome {

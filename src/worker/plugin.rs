@@ -5,13 +5,14 @@
 //! an rpath plays a part, and CUDA isn't lost to the linker's `--as-needed`.
 
 use super::host::Host;
+use explr_protocol::Device;
 use explr_protocol::abi::{
     ABI_VERSION, Bytes, ENTRY_SYMBOL, EntryPoint, PluginFunction, PluginTable,
 };
-use explr_protocol::{Device, RunContext};
 use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_LOCAL, RTLD_NOW};
 use object::read::elf::{Dyn, ElfFile64, FileHeader};
 use std::ffi::{CStr, c_char};
+use std::mem::ManuallyDrop;
 use std::path::{Path, PathBuf};
 
 /// Why a plugin can't be called.
@@ -105,37 +106,60 @@ fn suggest(name: &str, known: &[String]) -> String {
         .unwrap_or_default()
 }
 
-/// A plugin that is open, and the function that was asked for.
+/// A plugin that is open, for the rest of the process's life: libtorch does
+/// not survive being closed.
 pub(crate) struct Plugin {
-    function: *const PluginFunction,
-    // Open for the rest of the process's life: libtorch doesn't survive being
-    // closed.
-    _libraries: std::mem::ManuallyDrop<Vec<Library>>,
+    path: PathBuf,
+    table: &'static PluginTable,
 }
 
+/// A train function of a plugin.
+pub(crate) struct Function<'p>(&'p PluginFunction);
+
 impl Plugin {
-    /// Calls the train function.
+    /// The train function of this name.
+    pub(crate) fn function(&self, name: &str) -> Result<Function<'_>, PluginError> {
+        let functions = if self.table.function_count == 0 {
+            &[]
+        } else {
+            // SAFETY: the ABI: `functions` points to `function_count` entries
+            // that live as long as the plugin is open.
+            unsafe { std::slice::from_raw_parts(self.table.functions, self.table.function_count) }
+        };
+        functions
+            .iter()
+            .find(|function| c_text(function.name) == name)
+            .map(Function)
+            .ok_or_else(|| PluginError::NoFunction {
+                path: self.path.clone(),
+                name: name.to_owned(),
+                known: functions.iter().map(|f| c_text(f.name)).collect(),
+            })
+    }
+}
+
+impl Function<'_> {
+    /// Calls it.
     pub(crate) fn call(&self, host: &Host, context: &[u8]) {
         let table = host.table();
         // SAFETY: the function is part of a table whose ABI version is ours,
         // its library stays open, and `table` and `context` outlive the call.
-        unsafe { ((*self.function).call)(&raw const table, Bytes::new(context)) }
+        unsafe { (self.0.call)(&raw const table, Bytes::new(context)) }
     }
 }
 
 /// Opens `path`, and libtorch from `folder` before it if the plugin needs it.
-pub(crate) fn load(
+pub(crate) fn open(
     path: &Path,
     folder: Option<&Path>,
-    context: &RunContext,
+    device: Device,
 ) -> Result<Plugin, PluginError> {
-    let mut libraries = Vec::new();
     let with_torch = needs_libtorch(path)?;
     if with_torch {
         let folder = folder.ok_or_else(|| PluginError::NoLibtorch { path: path.into() })?;
-        libraries = open_libtorch(folder, context.device)?;
+        open_libtorch(folder, device)?;
     }
-    let library = open(path, RTLD_NOW | RTLD_LOCAL).map_err(|why| PluginError::Open {
+    let library = open_library(path, RTLD_NOW | RTLD_LOCAL).map_err(|why| PluginError::Open {
         path: path.into(),
         why,
     })?;
@@ -156,36 +180,16 @@ pub(crate) fn load(
             theirs,
         });
     }
-    // SAFETY: the version says that the rest of the table is as we know it.
+    // SAFETY: the version says that the rest of the table is as we know it,
+    // and its library is never closed.
     let table = unsafe { &*table };
     if let (true, Some(folder)) = (with_torch, folder) {
         check_torch(path, folder, table)?;
     }
-    let function = find(table, &context.function).map_err(|known| PluginError::NoFunction {
-        path: path.into(),
-        name: context.function.clone(),
-        known,
-    })?;
-    libraries.push(library);
     Ok(Plugin {
-        function,
-        _libraries: std::mem::ManuallyDrop::new(libraries),
+        path: path.into(),
+        table,
     })
-}
-
-fn find(table: &PluginTable, name: &str) -> Result<*const PluginFunction, Vec<String>> {
-    let functions = if table.function_count == 0 {
-        &[]
-    } else {
-        // SAFETY: the ABI: `functions` points to `function_count` entries
-        // that live as long as the plugin is open.
-        unsafe { std::slice::from_raw_parts(table.functions, table.function_count) }
-    };
-    functions
-        .iter()
-        .find(|function| c_text(function.name) == name)
-        .map(std::ptr::from_ref)
-        .ok_or_else(|| functions.iter().map(|f| c_text(f.name)).collect())
 }
 
 fn c_text(text: *const c_char) -> String {
@@ -232,30 +236,29 @@ pub(crate) fn libtorch_version(folder: &Path) -> Option<String> {
     })
 }
 
-fn open_libtorch(folder: &Path, device: Device) -> Result<Vec<Library>, PluginError> {
+fn open_libtorch(folder: &Path, device: Device) -> Result<(), PluginError> {
     let mut names = vec!["libc10.so", "libtorch_cpu.so"];
     let cuda = "libtorch_cuda.so";
     // It costs the better part of a second, so only who asks for it gets it.
     if matches!(device, Device::Cuda(_)) && folder.join("lib").join(cuda).exists() {
         names.push(cuda);
     }
-    names
-        .into_iter()
-        .map(|name| {
-            open(&folder.join("lib").join(name), RTLD_NOW | RTLD_GLOBAL).map_err(|why| {
-                PluginError::Libtorch {
-                    folder: folder.into(),
-                    why,
-                }
-            })
-        })
-        .collect()
+    for name in names {
+        let path = folder.join("lib").join(name);
+        open_library(&path, RTLD_NOW | RTLD_GLOBAL).map_err(|why| PluginError::Libtorch {
+            folder: folder.into(),
+            why,
+        })?;
+    }
+    Ok(())
 }
 
-fn open(path: &Path, flags: i32) -> Result<Library, String> {
+/// Opens a library that is never closed again.
+fn open_library(path: &Path, flags: i32) -> Result<ManuallyDrop<Library>, String> {
     // SAFETY: this runs the library's initialisers. A plugin is code that the
     // user asked to run, and this process exists to run it.
-    unsafe { Library::open(Some(path), flags) }.map_err(|error| {
+    let opened = unsafe { Library::open(Some(path), flags) };
+    opened.map(ManuallyDrop::new).map_err(|error| {
         // The loader's own words are in the source of libloading's error.
         std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string)
     })

@@ -8,6 +8,7 @@
 use crate::store::StoreError;
 use crate::store::journal::Reader;
 use explr_protocol::Event;
+use serde_json::Value;
 use std::collections::HashMap;
 use std::path::Path;
 
@@ -15,7 +16,21 @@ use std::path::Path;
 /// logs the rest again.
 const MOST: usize = 1_000_000;
 
-/// Metrics that the journal holds and the function has not repeated yet.
+/// The params that a journal holds, each with its first value.
+pub(crate) fn params(journal: &Path) -> Result<HashMap<String, Value>, StoreError> {
+    let mut params = HashMap::new();
+    for entry in Reader::open(journal, 0)? {
+        if let Event::Param { key, value } = entry?.record.event {
+            params.entry(key).or_insert(value);
+        }
+    }
+    Ok(params)
+}
+
+/// Stands for the reports among the metrics; no metric has this name.
+const REPORT: &str = "";
+
+/// Metrics and reports that the journal holds and the function has not repeated yet.
 #[derive(Default)]
 pub(crate) struct Replay {
     keys: HashMap<String, HashMap<(i64, u64), u32>>,
@@ -35,17 +50,25 @@ impl Replay {
             if record.seq < seq {
                 continue;
             }
-            if let Event::Metric { key, value, step } = record.event {
-                *replay
-                    .keys
-                    .entry(key)
-                    .or_default()
-                    .entry((step, value.to_bits()))
-                    .or_default() += 1;
-                replay.left += 1;
-            }
+            let (key, value, step) = match record.event {
+                Event::Metric { key, value, step } => (key, value, step),
+                Event::Report { value, step } => (REPORT.to_owned(), value, step),
+                _ => continue,
+            };
+            *replay
+                .keys
+                .entry(key)
+                .or_default()
+                .entry((step, value.to_bits()))
+                .or_default() += 1;
+            replay.left += 1;
         }
         Ok(replay)
+    }
+
+    /// Whether this report is in the journal already. Each one counts once.
+    pub(crate) fn report_lives_again(&mut self, step: i64, value: f64) -> bool {
+        self.lives_again(REPORT, step, value)
     }
 
     /// Whether this metric is in the journal already. Each one counts once.

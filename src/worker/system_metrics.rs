@@ -14,6 +14,10 @@ use sysinfo::{Disks, Networks, System};
 
 const MEGABYTE: f64 = 1e6;
 
+/// How long a run must last before the machine is looked at: opening the
+/// GPU's library and listing disks costs more than a small trial.
+const SETTLE: Duration = Duration::from_secs(1);
+
 /// The running thread.
 pub(crate) struct Sampler {
     stop: Arc<AtomicBool>,
@@ -40,9 +44,14 @@ pub(crate) fn start(host: Arc<Host>, journal: &Path, interval: f64) -> Sampler {
     let stop = Arc::new(AtomicBool::new(false));
     let stopped = Arc::clone(&stop);
     let thread = std::thread::spawn(move || {
+        let settled = SETTLE.min(interval / 2);
+        std::thread::park_timeout(settled);
+        if stopped.load(Ordering::Relaxed) {
+            return;
+        }
         let mut machine = Machine::new();
         let mut step = -1;
-        std::thread::park_timeout(interval);
+        std::thread::park_timeout(interval.saturating_sub(settled));
         while !stopped.load(Ordering::Relaxed) {
             let age = now().saturating_sub(begin);
             step = i64::try_from(age.as_millis() / interval.as_millis())

@@ -3,9 +3,12 @@
 
 #![allow(clippy::unwrap_used, dead_code, unreachable_pub)] // Every test binary uses its own part.
 
+pub mod chaos;
+
 use explr::store::journal::Reader;
 use explr::store::{RunDir, Store};
 use explr_protocol::{Event, Failure, RunState};
+use explr_study::{History, Trial};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::OnceLock;
@@ -118,6 +121,33 @@ impl Project {
         let mut runs = self.store().runs().unwrap();
         assert_eq!(runs.len(), 1);
         runs.remove(0)
+    }
+
+    /// What a study remembers.
+    pub fn history(&self, study: &str) -> History {
+        self.try_history(study).unwrap()
+    }
+
+    /// The same, while it may not exist or be in the middle of a write.
+    pub fn try_history(&self, study: &str) -> Option<History> {
+        let studies = History::load(&self.study_path(study)).ok()?;
+        studies.into_iter().find(|found| found.name() == study)
+    }
+
+    fn study_path(&self, study: &str) -> PathBuf {
+        let studies = self.path().join(".explr/studies");
+        studies.join(format!("{study}.journal"))
+    }
+
+    /// The run of a trial.
+    pub fn run_of(&self, trial: &Trial) -> RunDir {
+        self.try_run_of(trial).unwrap()
+    }
+
+    /// The same, for a trial that may not have one yet.
+    pub fn try_run_of(&self, trial: &Trial) -> Option<RunDir> {
+        let run = explr::tuning::export::run_of(trial)?;
+        self.store().run(run).ok()
     }
 
     /// Waits until the store has a run whose journal holds a metric.

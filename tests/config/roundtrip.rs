@@ -2,14 +2,17 @@
 //! reader panic.
 
 use explr::config::{
-    Config, DeviceChoice, Mlflow, Resources, Seconds, Train, WorkerConfig, from_config, from_str,
-    load,
+    Config, CudaOom, DeviceChoice, GridPoints, Mlflow, Objective, OrAuto, PrunerConfig, Resources,
+    SamplerConfig, Seconds, SpaceConfig, Start, Sweep, Train, Tune, WorkerConfig, from_config,
+    from_str, load,
 };
-use explr_protocol::{Device, FailureClass};
+use explr_protocol::{Device, Direction, FailureClass};
+use explr_study::SearchSpace;
 use proptest::collection::{btree_map, vec};
 use proptest::option;
 use proptest::prelude::*;
 use serde_json::{Map, Value};
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -64,13 +67,18 @@ fn worker() -> impl Strategy<Value = WorkerConfig> {
     (
         (option::of(time()), time(), option::of(time()), time()),
         (
-            any::<u32>(),
+            1..u32::MAX,
             vec(class(), 1..3),
             btree_map(name(), text(), 0..3),
+            proptest::sample::select(vec![Start::Auto, Start::Fork, Start::Fresh]),
+            proptest::sample::select(vec![CudaOom::Fail, CudaOom::Prune, CudaOom::Retry]),
         ),
     )
         .prop_map(
-            |((timeout, heartbeat_timeout, progress_timeout, grace), (retries, retry_on, env))| {
+            |(
+                (timeout, heartbeat_timeout, progress_timeout, grace),
+                (retries, retry_on, env, start, cuda_oom),
+            )| {
                 WorkerConfig {
                     timeout,
                     heartbeat_timeout,
@@ -79,6 +87,8 @@ fn worker() -> impl Strategy<Value = WorkerConfig> {
                     retries,
                     retry_on,
                     env,
+                    start,
+                    cuda_oom,
                 }
             },
         )
@@ -113,6 +123,149 @@ fn mlflow() -> impl Strategy<Value = Mlflow> {
         )
 }
 
+/// Names too long for a hyperparameter of [`name`], which would be in their way.
+fn space() -> impl Strategy<Value = SpaceConfig> {
+    let range = (-1e9..1e9, 0.0..1e9).prop_map(|(low, width): (f64, f64)| low..=low + width);
+    let whole = (-1000_i64..1000, 0_i64..1000).prop_map(|(low, width)| low..=low + width);
+    (range, whole, value(), any::<bool>(), any::<bool>()).prop_map(
+        |(range, whole, fixed, searched, conditional)| {
+            if !searched {
+                return SpaceConfig::default();
+            }
+            let mut space = SearchSpace::builder()
+                .categorical("optimizer", ["sgd", "adam"])
+                .float("model_of_a_trial.dropout", range)
+                .log_float("lr", 1e-7..=0.3);
+            if conditional {
+                space = space.when("optimizer", ["sgd"]);
+            }
+            let space = space
+                .int("layers", whole)
+                .fixed("fixed_parameter.b", fixed)
+                .build();
+            space.unwrap().into()
+        },
+    )
+}
+
+fn sampler() -> impl Strategy<Value = SamplerConfig> {
+    let points = NonZeroU32::new(7).unwrap();
+    prop_oneof![
+        (any::<u32>(), any::<bool>()).prop_map(|(n_startup_trials, multivariate)| {
+            SamplerConfig::Tpe {
+                n_startup_trials,
+                multivariate,
+            }
+        }),
+        Just(SamplerConfig::Random {}),
+        Just(SamplerConfig::Qmc {}),
+        Just(SamplerConfig::Grid {
+            points: Some(GridPoints::All(points))
+        }),
+        any::<u32>().prop_map(|n_startup_trials| SamplerConfig::Gp { n_startup_trials }),
+    ]
+}
+
+fn pruner() -> impl Strategy<Value = PrunerConfig> {
+    let leaf = prop_oneof![
+        Just(PrunerConfig::None),
+        (any::<u32>(), 2..u32::MAX).prop_map(|(min_early_stopping_rate, reduction_factor)| {
+            PrunerConfig::Asha {
+                min_resource: OrAuto::Auto,
+                reduction_factor,
+                min_early_stopping_rate,
+            }
+        }),
+        (finite(), any::<u32>()).prop_map(|(upper, n_warmup_steps)| PrunerConfig::Threshold {
+            lower: None,
+            upper: Some(upper),
+            n_warmup_steps,
+            interval_steps: NonZeroU32::MIN,
+        }),
+    ];
+    (leaf, option::of(any::<u32>())).prop_map(|(leaf, patience)| match patience {
+        Some(patience) => PrunerConfig::Patient {
+            wrapped: Some(Box::new(leaf)),
+            patience,
+            min_delta: 0.25,
+        },
+        None => leaf,
+    })
+}
+
+fn tune() -> impl Strategy<Value = Tune> {
+    let objectives = btree_map(name(), any::<bool>(), 0..3).prop_map(|metrics| {
+        let objective = |(metric, is_loss)| Objective {
+            metric,
+            direction: if is_loss {
+                Direction::Minimize
+            } else {
+                Direction::Maximize
+            },
+        };
+        metrics.into_iter().map(objective).collect::<Vec<_>>()
+    });
+    (
+        (
+            option::of(name()),
+            1..u32::MAX,
+            objectives,
+            sampler(),
+            pruner(),
+        ),
+        (
+            any::<Option<NonZeroU32>>(),
+            option::of(time()),
+            option::of(finite()),
+            option::of(1..u32::MAX),
+            any::<bool>(),
+            vec(btree_map("[xyz]{9}", value(), 0..3), 0..2),
+        ),
+    )
+        .prop_map(
+            |(
+                (study, n_trials, objectives, sampler, pruner),
+                (jobs, timeout, stop_at, max_fail, fail_fast, enqueue),
+            )| {
+                let single = objectives.len() < 2;
+                Tune {
+                    study,
+                    n_trials,
+                    direction: objectives.is_empty().then_some(Direction::Maximize),
+                    metric: None,
+                    objectives,
+                    sampler,
+                    pruner: if single { pruner } else { PrunerConfig::None },
+                    jobs: jobs.map_or(OrAuto::Auto, OrAuto::Number),
+                    timeout,
+                    stop_at: stop_at.filter(|_| single),
+                    max_fail,
+                    fail_fast,
+                    keep_pruned_checkpoints: fail_fast,
+                    enqueue: enqueue
+                        .into_iter()
+                        .map(|trial| trial.into_iter().collect())
+                        .collect(),
+                }
+            },
+        )
+}
+
+fn sweep() -> impl Strategy<Value = Sweep> {
+    btree_map(
+        "(seed|tune\\.n_trials|worker\\.retries)",
+        Just(vec![1, 2]),
+        0..3,
+    )
+    .prop_map(|matrix| Sweep {
+        matrix: matrix
+            .into_iter()
+            .map(|(key, values)| (key, values.into_iter().map(Value::from).collect()))
+            .collect(),
+        exclude: Vec::new(),
+    })
+}
+
 fn config() -> impl Strategy<Value = Config> {
     let device = prop_oneof![
         Just(DeviceChoice::Auto),
@@ -127,6 +280,7 @@ fn config() -> impl Strategy<Value = Config> {
                 ..Resources::default()
             }
         });
+    let search = (space(), tune(), sweep(), option::of(1e-3..1e6));
     (
         (
             name(),
@@ -141,12 +295,14 @@ fn config() -> impl Strategy<Value = Config> {
             resources,
         ),
         (worker(), option::of("[a-z]{1,8}"), mlflow(), "[a-z]{1,8}"),
+        search,
     )
         .prop_map(
             |(
                 (experiment, description, tags, function),
                 (hyperparameters, seed, device, resources),
                 (worker, checkpoint_dir, mlflow, store),
+                (search_space, tune, sweep, time_budget_minutes),
             )| Config {
                 experiment,
                 description,
@@ -156,9 +312,13 @@ fn config() -> impl Strategy<Value = Config> {
                     function,
                 },
                 hyperparameters: hyperparameters.into_iter().collect::<Map<_, _>>(),
+                search_space,
+                tune,
+                sweep,
                 seed,
                 device,
                 resources,
+                time_budget_minutes,
                 worker,
                 checkpoint_dir: checkpoint_dir.map(PathBuf::from),
                 mlflow,

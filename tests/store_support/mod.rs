@@ -21,6 +21,7 @@ pub(crate) fn manifest(id: &RunId, experiment: &str) -> Manifest {
         experiment: experiment.to_owned(),
         description: None,
         tags: [("team".to_owned(), "vision".to_owned())].into(),
+        study: None,
         function: "train_model".to_owned(),
         code: "./digits".to_owned(),
         hyperparameters: serde_json::from_value(json!({"lr": 0.001, "model": {"depth": 3}}))

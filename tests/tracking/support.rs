@@ -161,8 +161,10 @@ impl TestRun {
         reader
             .filter_map(|entry| {
                 let record = entry.unwrap().record;
-                let Event::Metric { key, value, step } = record.event else {
-                    return None;
+                let (key, value, step) = match record.event {
+                    Event::Metric { key, value, step } => (key, value, step),
+                    Event::Report { value, step } => ("intermediate_value".to_owned(), value, step),
+                    _ => return None,
                 };
                 // The one character here that MLflow refuses.
                 Some(Point::new(&key.replace('@', "_"), value, step, record.ts))
@@ -354,6 +356,7 @@ fn manifest(experiment: &str, mlflow: &Mlflow) -> Manifest {
         experiment: experiment.to_owned(),
         description: Some("What it is **about**".to_owned()),
         tags: BTreeMap::new(),
+        study: None,
         function: "train_model".to_owned(),
         code: "../plugin".to_owned(),
         hyperparameters: Map::new(),

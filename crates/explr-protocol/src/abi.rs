@@ -13,7 +13,7 @@
 use std::ffi::{c_char, c_void};
 
 /// Version of this table. Any change to a type in this module raises it.
-pub const ABI_VERSION: u32 = 1;
+pub const ABI_VERSION: u32 = 2;
 
 /// Name of the symbol that every plugin exports, with its final NUL.
 pub const ENTRY_SYMBOL: &std::ffi::CStr = c"explr_plugin";
@@ -99,6 +99,9 @@ pub struct RawMetric {
     pub value: f64,
 }
 
+/// Takes the answer to [`HostTable::ask`] on the plugin's side.
+pub type TakeAnswer = unsafe extern "C" fn(sink: *mut c_void, answer: Bytes);
+
 /// Result of a [`HostTable`] call: 0 is success; anything else means that
 /// [`HostTable::last_error`] has a message.
 pub type Status = i32;
@@ -127,6 +130,15 @@ pub struct HostTable {
     pub progress: unsafe extern "C" fn(host: *const c_void, progress: Bytes) -> Status,
     /// Takes the [`Outcome`](crate::Outcome), as JSON. The first call counts.
     pub finish: unsafe extern "C" fn(host: *const c_void, outcome: Bytes) -> Status,
+    /// Asks the study an [`Ask`](crate::Ask), given as JSON, and waits. When it
+    /// returns 0, `take` has been called once, with `sink` and the
+    /// [`Answer`](crate::Answer) as JSON.
+    pub ask: unsafe extern "C" fn(
+        host: *const c_void,
+        question: Bytes,
+        take: TakeAnswer,
+        sink: *mut c_void,
+    ) -> Status,
     /// 1 when the function was asked to stop, else 0.
     pub stop_requested: unsafe extern "C" fn(host: *const c_void) -> i32,
     /// Number of records in the journal.

@@ -29,6 +29,9 @@ pub struct RunContext {
     pub artifact_dir: PathBuf,
     /// 1 for the first attempt; higher after a retry or a resume.
     pub attempt: u32,
+    /// Time that training may take from the start of this attempt, in seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time_budget: Option<f64>,
     /// The trial of a study that this run is, if it is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trial: Option<TrialRef>,
@@ -37,6 +40,8 @@ pub struct RunContext {
 /// Names a trial of a study.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TrialRef {
+    /// The study's name.
+    pub study: String,
     /// The trial's id in the study's storage.
     pub id: u64,
     /// The trial's number within its study, from 0.

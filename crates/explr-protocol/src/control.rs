@@ -5,7 +5,7 @@
 //! carries what must last: losing it loses nothing but the display. End of
 //! file on the worker's side means that the orchestrator is gone.
 
-use crate::{LogLevel, Outcome, RunContext, number};
+use crate::{Answer, Ask, LogLevel, Outcome, RunContext, number};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -24,6 +24,8 @@ pub enum ToWorker {
     Start(Box<Assignment>),
     /// Please stop at the next good moment.
     Stop,
+    /// The answer to the open question.
+    Answer(Answer),
 }
 
 /// What a worker is to do.
@@ -63,6 +65,8 @@ pub enum FromWorker {
     Started,
     /// Still alive. Sent every second.
     Heartbeat,
+    /// A question to the study; the train function waits for the answer.
+    Ask(Ask),
     /// The newest values, at most ten times a second.
     Progress(Progress),
     /// A line of the train function's log.

@@ -3,11 +3,12 @@
 //! Data only, no behaviour: the [events](Event) of a run's journal, the
 //! [control messages](control) between orchestrator and worker, the
 //! [context](RunContext) that a train function is given, its
-//! [outcome](Outcome), and the C table through which a plugin is called
-//! ([`abi`]). Both sides of every boundary compile against this crate, so a
-//! change here is a change of protocol.
+//! [questions](Ask) to a study, its [outcome](Outcome), and the C table
+//! through which a plugin is called ([`abi`]). Both sides of every boundary
+//! compile against this crate, so a change here is a change of protocol.
 
 pub mod abi;
+mod ask;
 mod context;
 pub mod control;
 mod device;
@@ -17,7 +18,9 @@ mod function;
 pub mod number;
 mod outcome;
 mod state;
+pub mod template;
 
+pub use ask::{Answer, Ask, Distribution};
 pub use context::{RunContext, TrialRef};
 pub use device::{Device, ParseDeviceError};
 pub use event::{Dataset, Event, LogLevel, Record};

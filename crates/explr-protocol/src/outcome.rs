@@ -60,4 +60,12 @@ pub enum Outcome {
     Ok(TrainingResult),
     /// Without one.
     Err(TrainError),
+    /// Early, because a pruner of its study said so.
+    Pruned {
+        /// The last step that was reported.
+        step: i64,
+        /// The value there, finite or not.
+        #[serde(with = "number")]
+        value: f64,
+    },
 }

@@ -13,6 +13,8 @@ pub enum RunState {
     Completed,
     /// The train function, or the worker that ran it, failed.
     Failed,
+    /// A trial that its study's pruner ended.
+    Pruned,
     /// Stopped from outside: a signal to explr, or explr's own death. A rerun
     /// continues it.
     Interrupted,
@@ -21,7 +23,10 @@ pub enum RunState {
 impl RunState {
     /// Whether nothing more will happen to the run by itself.
     pub fn is_final(self) -> bool {
-        matches!(self, Self::Completed | Self::Failed | Self::Interrupted)
+        matches!(
+            self,
+            Self::Completed | Self::Failed | Self::Pruned | Self::Interrupted
+        )
     }
 
     /// The lower-case name that the journal uses.
@@ -31,6 +36,7 @@ impl RunState {
             Self::Running => "running",
             Self::Completed => "completed",
             Self::Failed => "failed",
+            Self::Pruned => "pruned",
             Self::Interrupted => "interrupted",
         }
     }

@@ -1,7 +1,7 @@
+use crate::Tracker;
 use crate::host::Host;
 use crate::params::{self, ParamError};
 use crate::resume::ResumeNote;
-use crate::{LogError, Tracker};
 use explr_protocol::control::Progress;
 use explr_protocol::{Device, Event, LogLevel, RunContext, TrialRef};
 use serde::de::DeserializeOwned;
@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 use std::fmt;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 /// Everything that a train function needs: its hyperparameters, where to
 /// train, where to put files, and the [`Tracker`].
@@ -22,6 +23,7 @@ pub struct TrainingContext {
     pub(crate) resume: Arc<ResumeNote>,
     tracker: Tracker,
     progress: Mutex<Progress>,
+    pub(crate) began: Instant,
 }
 
 impl TrainingContext {
@@ -33,6 +35,7 @@ impl TrainingContext {
             host,
             resume,
             progress: Mutex::default(),
+            began: Instant::now(),
         }
     }
 
@@ -204,19 +207,6 @@ impl TrainingContext {
             progress.step = Some(step);
             progress.steps = Some(steps);
         });
-    }
-
-    /// Tells an intermediate value of the objective, by which a study may
-    /// decide to end the trial.
-    pub fn report(&self, step: impl TryInto<i64>, value: impl Into<f64>) -> Result<(), LogError> {
-        let step = step
-            .try_into()
-            .map_err(|_| LogError::Step("report".to_owned()))?;
-        self.resume.tell_start(&self.host)?;
-        Ok(self.host.log_event(&Event::Report {
-            step,
-            value: value.into(),
-        })?)
     }
 
     /// Writes a line to the run's log, for whoever watches.

@@ -5,7 +5,7 @@
 
 use crate::host::Host;
 use crate::panics::Watch;
-use crate::{Result, TrainingContext, TrainingResult};
+use crate::{Pruned, Result, TrainingContext, TrainingResult};
 use explr_protocol::abi::{ABI_VERSION, Bytes, HostTable};
 use explr_protocol::{FailureClass, Outcome, RunContext, TrainError};
 use std::ffi::CStr;
@@ -102,7 +102,10 @@ fn outcome(
     });
     match trained {
         Ok(result) => Outcome::Ok(result.into_inner()),
-        Err(error) => Outcome::Err(error.into_train_error()),
+        Err(error) => match error.pruned() {
+            Some(&Pruned { step, value }) => Outcome::Pruned { step, value },
+            None => Outcome::Err(error.into_train_error()),
+        },
     }
 }
 

@@ -1,3 +1,4 @@
+use crate::Pruned;
 use explr_protocol::{FailureClass, TrainError};
 use std::error::Error as StdError;
 use std::fmt;
@@ -29,6 +30,24 @@ impl Error {
     /// The error as a `std::error::Error`, without its place in the code.
     pub fn into_boxed(self) -> Box<dyn StdError + Send + Sync> {
         self.source
+    }
+
+    /// Whether the study ended the trial, and nothing failed. For a function
+    /// that wants to tidy up before it returns the error.
+    pub fn is_pruned(&self) -> bool {
+        self.pruned().is_some()
+    }
+
+    /// The pruner's decision, somewhere in the chain of causes.
+    pub(crate) fn pruned(&self) -> Option<&Pruned> {
+        let mut next: Option<&(dyn StdError + 'static)> = Some(&*self.source);
+        while let Some(error) = next {
+            if let Some(pruned) = error.downcast_ref() {
+                return Some(pruned);
+            }
+            next = error.source();
+        }
+        None
     }
 
     /// What the journal keeps of it.

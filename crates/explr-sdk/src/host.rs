@@ -2,7 +2,8 @@
 
 use explr_protocol::abi::{Bytes, HostTable, RawMetric, Status};
 use explr_protocol::control::Progress;
-use explr_protocol::{Event, Outcome};
+use explr_protocol::{Answer, Ask, Event, Outcome};
+use std::ffi::c_void;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 /// Why a call to the worker did nothing.
@@ -37,6 +38,7 @@ impl Host {
             log_event: table.log_event,
             progress: table.progress,
             finish: table.finish,
+            ask: table.ask,
             stop_requested: table.stop_requested,
             journal_len: table.journal_len,
             last_error: table.last_error,
@@ -83,6 +85,20 @@ impl Host {
         })
     }
 
+    /// Asks the study, and waits for its answer.
+    pub(crate) fn ask(&self, question: &Ask) -> Result<Answer, HostError> {
+        let json = to_json(question)?;
+        let mut answer: Vec<u8> = Vec::new();
+        self.with(|table| {
+            let sink = (&raw mut answer).cast();
+            // SAFETY: the table is open, `json` and `answer` outlive the call,
+            // and `take` makes of `sink` what it is here.
+            unsafe { (table.ask)(table.host, Bytes::new(&json), take, sink) }
+        })?;
+        serde_json::from_slice(&answer)
+            .map_err(|error| HostError::Refused(format!("the answer can't be read: {error}")))
+    }
+
     /// Whether the function should end soon. True also when it has returned.
     pub(crate) fn stop_requested(&self) -> bool {
         self.read().as_ref().is_none_or(|table| {
@@ -112,6 +128,13 @@ impl Host {
             _ => Err(HostError::Refused(last_error(table))),
         }
     }
+}
+
+/// Copies the worker's answer.
+unsafe extern "C" fn take(sink: *mut c_void, answer: Bytes) {
+    // SAFETY: `Host::ask` passed a vector that nothing else uses meanwhile,
+    // and the worker's bytes live during this call.
+    unsafe { (*sink.cast::<Vec<u8>>()).extend_from_slice(answer.as_slice()) }
 }
 
 fn to_json(value: &impl serde::Serialize) -> Result<Vec<u8>, HostError> {

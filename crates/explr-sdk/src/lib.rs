@@ -10,8 +10,7 @@
 //!     let lr = ctx.f64("lr")?;
 //!     let epochs = ctx.u64_or("epochs", 10)?;
 //!     let mut weight = 0.0;
-//!     for epoch in 0..epochs {
-//!         ctx.progress(epoch, epochs);
+//!     for epoch in ctx.epochs(0..epochs) {
 //!         weight -= lr * 2.0 * (weight - 3.0);
 //!         ctx.tracker().log_metric("val_loss", (weight - 3.0_f64).powi(2), epoch)?;
 //!     }
@@ -33,6 +32,7 @@
 mod artifact;
 mod context;
 mod entry;
+mod epochs;
 mod error;
 mod export;
 mod function;
@@ -40,18 +40,23 @@ mod host;
 mod names;
 mod panics;
 mod params;
+mod report;
 mod result;
 mod resume;
+mod suggest;
 #[cfg(feature = "torch")]
 mod torch;
 mod tracker;
 
 pub use context::TrainingContext;
+pub use epochs::Epochs;
 pub use error::{Error, Result};
 pub use explr_protocol::{Dataset, Device as DeviceSpec, Direction, LogLevel, TrialRef};
 pub use function::Function;
 pub use params::ParamError;
+pub use report::{Pruned, ReportError};
 pub use result::TrainingResult;
+pub use suggest::{SuggestCategorical, SuggestError, SuggestFloat, SuggestInt};
 pub use tracker::{LogError, Tracker};
 
 #[cfg(feature = "torch")]

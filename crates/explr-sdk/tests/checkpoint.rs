@@ -225,7 +225,7 @@ fn a_checkpoint_of_another_model_or_optimiser_is_an_error() {
     MockHost::default().run(&run, |ctx| train(ctx, nn::Adam::default().into(), 2));
     let message = |outcome| match outcome {
         Outcome::Err(error) => error.message,
-        Outcome::Ok(result) => panic!("{result:?}"),
+        other => panic!("{other:?}"),
     };
     let outcome = MockHost::default().run(&run, |ctx| train(ctx, nn::Sgd::default().into(), 0));
     let text = message(outcome);
@@ -306,7 +306,7 @@ fn an_error_and_a_panic_of_libtorch_arrive_in_its_own_words() {
     let run = context(dir.path(), json!({}));
     let failure = |outcome| match outcome {
         Outcome::Err(error) => error,
-        Outcome::Ok(result) => panic!("{result:?}"),
+        other => panic!("{other:?}"),
     };
     let fallible = failure(MockHost::default().run(&run, |_| {
         let _ = Tensor::zeros([2], kind::FLOAT_CPU).f_add(&Tensor::zeros([3], kind::FLOAT_CPU))?;
@@ -342,7 +342,7 @@ fn libtorch_is_seeded_and_keeps_to_its_threads() {
         });
         match outcome {
             Outcome::Ok(result) => result.primary_metric.to_bits(),
-            Outcome::Err(error) => panic!("{error:?}"),
+            other => panic!("{other:?}"),
         }
     };
     assert_eq!(draw(1), draw(1));

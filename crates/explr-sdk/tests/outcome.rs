@@ -11,7 +11,7 @@ use std::sync::Mutex;
 fn failure(outcome: Outcome) -> TrainError {
     match outcome {
         Outcome::Err(error) => error,
-        Outcome::Ok(result) => panic!("{result:?}"),
+        other => panic!("{other:?}"),
     }
 }
 

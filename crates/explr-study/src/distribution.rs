@@ -335,6 +335,18 @@ impl Distribution {
         }
     }
 
+    /// Whether a parameter may have both distributions in one study, by
+    /// Optuna's rule: bounds and steps may change; the type, the scale and the
+    /// choices may not.
+    pub fn is_compatible(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Float(a), Self::Float(b)) => a.log == b.log,
+            (Self::Int(a), Self::Int(b)) => a.log == b.log,
+            (Self::Categorical(a), Self::Categorical(b)) => a == b,
+            _ => false,
+        }
+    }
+
     /// Number of values, if it is finite.
     pub fn count(&self) -> Option<u64> {
         match self {
@@ -401,6 +413,29 @@ impl Distribution {
             Self::Categorical(categories) => (internal + 0.5) / categories.0.len() as f64,
         };
         unit.clamp(0.0, 1.0)
+    }
+}
+
+impl TryFrom<explr_protocol::Distribution> for Distribution {
+    type Error = DistributionError;
+
+    fn try_from(given: explr_protocol::Distribution) -> Result<Self, DistributionError> {
+        use explr_protocol::Distribution as Given;
+        Ok(match given {
+            Given::Float {
+                low,
+                high,
+                log,
+                step,
+            } => Self::Float(FloatRange::new(low, high, log, step)?),
+            Given::Int {
+                low,
+                high,
+                log,
+                step,
+            } => Self::Int(IntRange::new(low, high, log, step)?),
+            Given::Categorical { choices } => Self::Categorical(Categories::new(choices)?),
+        })
     }
 }
 

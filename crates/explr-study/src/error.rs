@@ -1,7 +1,10 @@
+use crate::description::distribution_changes;
 use crate::distribution::{Distribution, DistributionError};
 use crate::space::SpaceError;
+use crate::storage::StorageError;
 use crate::trial::TrialState;
 use serde_json::Value;
+use std::path::PathBuf;
 
 /// Why a study could not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -12,6 +15,48 @@ pub enum StudyError {
     /// A distribution is wrong.
     #[error(transparent)]
     Distribution(#[from] DistributionError),
+    /// The journal can't be read or written.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    /// The study was begun with other settings.
+    #[error(
+        "study `{study}` was begun differently: {}{}",
+        differences.join("; "),
+        if *forceable { "" } else { "; only a study of a new name can be so" }
+    )]
+    Differs {
+        /// The study.
+        study: String,
+        /// What differs, one line each.
+        differences: Vec<String>,
+        /// Whether the study can go on with the new settings.
+        forceable: bool,
+    },
+    /// The journal holds no such study.
+    #[error("{} holds no study `{study}`", path.display())]
+    NoStudy {
+        /// The study.
+        study: String,
+        /// The journal.
+        path: PathBuf,
+    },
+    /// Someone deleted the study.
+    #[error("study `{study}` was deleted")]
+    Deleted {
+        /// The study.
+        study: String,
+    },
+    /// A study looks for something.
+    #[error("a study needs at least one objective")]
+    NoObjective,
+    /// Not each objective has one name.
+    #[error("there are {names} name(s) for {objectives} objective(s)")]
+    MetricNames {
+        /// Names given.
+        names: usize,
+        /// Objectives of the study.
+        objectives: usize,
+    },
     /// There is no such trial.
     #[error("there is no trial {number} in study `{study}`")]
     NoTrial {
@@ -39,7 +84,10 @@ pub enum StudyError {
         wanted: usize,
     },
     /// A parameter was asked for again with another distribution.
-    #[error("the parameter `{name}` was {old:?} in this study, and now is {new:?}")]
+    #[error(
+        "a parameter can't change so within a study: {}",
+        changes(name, old, new)
+    )]
     Incompatible {
         /// The parameter.
         name: String,
@@ -66,6 +114,9 @@ pub enum StudyError {
         /// The type.
         wanted: &'static str,
     },
+    /// An option of the pruner can't be.
+    #[error(transparent)]
+    Pruner(#[from] crate::pruner::PrunerError),
     /// The sampler can't handle this study.
     #[error("the sampler `{sampler}` {why}")]
     Sampler {
@@ -77,4 +128,8 @@ pub enum StudyError {
     /// The objective function failed.
     #[error("{0}")]
     Objective(crate::ObjectiveError),
+}
+
+fn changes(name: &str, old: &Distribution, new: &Distribution) -> String {
+    distribution_changes(name, old, new).join("; ")
 }

@@ -1,6 +1,8 @@
+use crate::storage::{self, StorageError};
 use crate::trial::{Trial, TrialState};
 use explr_protocol::Direction;
 use serde_json::{Map, Value};
+use std::path::Path;
 
 /// Everything that a study remembers.
 #[derive(Debug, Clone, PartialEq)]
@@ -21,6 +23,12 @@ impl History {
             user_attrs: Map::new(),
             system_attrs: Map::new(),
         }
+    }
+
+    /// All studies of a journal file, ours or Optuna's, as they are now. The
+    /// file is only read.
+    pub fn load(path: &Path) -> Result<Vec<Self>, StorageError> {
+        storage::load(path)
     }
 
     /// The study's name.
@@ -64,6 +72,14 @@ impl History {
         self.trials
             .iter()
             .filter(|trial| trial.state == state)
+            .count()
+    }
+
+    /// Number of trials that are over, however they ended.
+    pub fn finished(&self) -> usize {
+        self.trials
+            .iter()
+            .filter(|trial| trial.state.is_finished())
             .count()
     }
 

@@ -1,86 +1,33 @@
-use crate::pruner::Never;
+use crate::choose::{Chooser, FIXED_PARAMS, internal};
 use crate::random::{generator, trial_seed};
-use crate::sampler::Random;
-use crate::trial::Assigned;
+use crate::space::Domain;
+use crate::storage::{Durability, NewTrial, Op, Store, StudyLock};
 use crate::{
-    Direction, Distribution, History, Proposal, Pruner, Sampler, SearchSpace, StudyError, Trial,
-    TrialState,
+    Distribution, History, Live, ObjectiveError, Proposal, Pruner, Sampler, SearchSpace,
+    StudyBuilder, StudyError, Trial, TrialState,
 };
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
+use std::path::Path;
 
-/// Note of an enqueued trial, under Optuna's name: what its parameters are to
-/// be.
-const FIXED_PARAMS: &str = "fixed_params";
-
-/// Says what a study is before it begins.
-#[derive(Debug)]
-pub struct StudyBuilder {
-    name: String,
-    directions: Vec<Direction>,
-    space: SearchSpace,
-    sampler: Box<dyn Sampler>,
-    pruner: Box<dyn Pruner>,
-    seed: u64,
-}
-
-impl StudyBuilder {
-    /// Which way the objective improves; for several objectives, each one.
-    /// Default: one that is minimised.
-    pub fn directions(mut self, directions: impl IntoIterator<Item = Direction>) -> Self {
-        self.directions = directions.into_iter().collect();
-        self
-    }
-
-    /// The parameters to search for. Default: none but those that a trial
-    /// [asks for](Asked) itself.
-    pub fn space(mut self, space: SearchSpace) -> Self {
-        self.space = space;
-        self
-    }
-
-    /// How parameters are chosen.
-    pub fn sampler(mut self, sampler: impl Sampler + 'static) -> Self {
-        self.sampler = Box::new(sampler);
-        self
-    }
-
-    /// How trials are ended early. Default: not at all.
-    pub fn pruner(mut self, pruner: impl Pruner + 'static) -> Self {
-        self.pruner = Box::new(pruner);
-        self
-    }
-
-    /// Seed of everything random. Default: 0.
-    pub fn seed(mut self, seed: u64) -> Self {
-        self.seed = seed;
-        self
-    }
-
-    /// The study.
-    pub fn build(self) -> Result<Study, StudyError> {
-        Ok(Study {
-            history: History::new(self.name, self.directions),
-            space: self.space,
-            sampler: self.sampler,
-            pruner: self.pruner,
-            seed: self.seed,
-            proposed: HashMap::new(),
-        })
-    }
-}
+/// User attribute of a trial that could not be handed out: why.
+const REFUSED: &str = "explr:refused";
 
 /// A search over hyperparameters: hands out trials and takes in what came of
-/// them. See the [crate](crate) for an example.
+/// them. See the [crate] for an example.
+///
+/// In a journal, every change is in the file before the call returns. The
+/// beginning and the end of a trial survive a power cut then; parameters and
+/// values that were reported in between may need the next end to.
 #[derive(Debug)]
 pub struct Study {
-    history: History,
+    store: Store,
     space: SearchSpace,
     sampler: Box<dyn Sampler>,
     pruner: Box<dyn Pruner>,
     seed: u64,
+    changes: Vec<String>,
     /// What the sampler proposed for running trials beyond the parameters of
     /// the space.
     proposed: HashMap<u64, Proposal>,
@@ -98,10 +45,9 @@ pub struct Asked {
     pub params: BTreeMap<String, Value>,
     /// Seed for the trial's own random generators.
     pub seed: u64,
+    /// Whether the trial ran before and was interrupted.
+    pub resumed: bool,
 }
-
-/// What an objective function may fail with: anything.
-pub type ObjectiveError = Box<dyn std::error::Error + Send + Sync>;
 
 /// How a trial ended.
 #[derive(Debug, Clone, PartialEq)]
@@ -114,23 +60,74 @@ pub enum Finish {
     Failed,
 }
 
+/// What came of the attempt to hand out a trial.
+enum Attempt {
+    Asked(Asked, Proposal),
+    /// A waiting trial had parameters that can't be, and is failed now.
+    Refused,
+    Exhausted,
+}
+
+/// Adds a trial with these parameters to a study that is in a journal, whoever
+/// works on it: the next trial that is asked for is this one. Returns its
+/// number.
+pub fn enqueue(journal: &Path, study: &str, params: Map<String, Value>) -> Result<u64, StudyError> {
+    let mut store = Store::open_existing(journal, study)?;
+    store.commit(Durability::Now, |store| {
+        for trial in store.history().trials() {
+            for (name, value) in &params {
+                if let Some(known) = trial.params.get(name) {
+                    internal(name, &known.distribution, value)?;
+                }
+            }
+        }
+        Ok(enqueued(store, params))
+    })
+}
+
+/// The record of an enqueued trial, and its number.
+fn enqueued(store: &Store, params: Map<String, Value>) -> (Vec<Op>, u64) {
+    let mut trial = NewTrial::new(TrialState::Waiting);
+    trial
+        .system_attrs
+        .insert(FIXED_PARAMS.to_owned(), params.into());
+    let create = Op::CreateTrial {
+        study: store.study_id(),
+        trial: Box::new(trial),
+    };
+    (vec![create], store.history().trials().len() as u64)
+}
+
 impl Study {
-    /// Begins to describe a study: one objective that is minimised, random
-    /// sampling, nothing pruned.
+    /// Begins to describe a study: one objective that is minimised, the default
+    /// sampler, nothing pruned, in memory.
     pub fn builder(name: impl Into<String>) -> StudyBuilder {
-        StudyBuilder {
-            name: name.into(),
-            directions: vec![Direction::Minimize],
-            space: SearchSpace::default(),
-            sampler: Box::new(Random),
-            pruner: Box::new(Never),
-            seed: 0,
+        StudyBuilder::new(name.into())
+    }
+
+    pub(crate) fn new(
+        store: Store,
+        space: SearchSpace,
+        sampler: Box<dyn Sampler>,
+        pruner: Box<dyn Pruner>,
+        seed: u64,
+        changes: Vec<String>,
+    ) -> Self {
+        Self {
+            store,
+            space,
+            sampler,
+            pruner,
+            seed,
+            changes,
+            proposed: HashMap::new(),
         }
     }
 
-    /// What the study remembers.
+    /// What the study remembers: all that it did itself, and what others
+    /// wrote before its last call.
     pub fn history(&self) -> &History {
-        &self.history
+        self.store.history()
     }
 
     /// The parameters to search for.
@@ -138,48 +135,98 @@ impl Study {
         &self.space
     }
 
+    /// What proposes parameters.
+    pub fn sampler(&self) -> &dyn Sampler {
+        &*self.sampler
+    }
+
+    /// What ends trials early.
+    pub fn pruner(&self) -> &dyn Pruner {
+        &*self.pruner
+    }
+
+    /// What is different since the study was last open, one line each.
+    pub fn changes(&self) -> &[String] {
+        &self.changes
+    }
+
+    /// Reads what other processes wrote. All that change the study do so
+    /// first.
+    pub fn refresh(&mut self) -> Result<(), StudyError> {
+        Ok(self.store.refresh()?)
+    }
+
     /// The next trial to run: one that waits, or a new one. None when the
     /// sampler has nothing left to try.
+    ///
+    /// A waiting trial whose parameters can't be, such as one that another
+    /// program enqueued for another space, fails.
     pub fn ask(&mut self) -> Result<Option<Asked>, StudyError> {
-        let waiting = self
-            .history
-            .trials
-            .iter()
-            .find(|trial| trial.state == TrialState::Waiting)
-            .map(|trial| trial.number);
-        let number = match waiting {
-            Some(number) => number,
-            None => self.history.trials.len() as u64,
-        };
-        let mut rng = generator(self.seed, number, "propose");
-        let Some(proposal) = self
-            .sampler
-            .propose(&self.history, &self.space, number, &mut rng)?
-        else {
-            return Ok(None);
-        };
-        if waiting.is_none() {
-            self.history
-                .trials
-                .push(new_trial(number, TrialState::Running));
+        loop {
+            match self.attempt()? {
+                Attempt::Asked(asked, proposal) => {
+                    self.proposed.insert(asked.number, proposal);
+                    return Ok(Some(asked));
+                }
+                Attempt::Refused => {}
+                Attempt::Exhausted => return Ok(None),
+            }
         }
-        let trial = self.running(number)?;
-        trial.state = TrialState::Running;
-        trial.started = Some(Timestamp::now());
-        self.proposed.insert(number, proposal);
-        let space = self.space.clone();
-        let assigned =
-            space.assign(|name, distribution| self.choose(number, name, distribution))?;
-        let params = assigned
-            .into_iter()
-            .map(|(parameter, value)| (parameter.name.clone(), value))
-            .collect();
-        Ok(Some(Asked {
-            number,
-            id: self.running(number)?.id,
-            params,
-            seed: trial_seed(self.seed, number),
-        }))
+    }
+
+    fn attempt(&mut self) -> Result<Attempt, StudyError> {
+        let Self {
+            store,
+            space,
+            sampler,
+            seed,
+            ..
+        } = self;
+        store.commit(Durability::Now, |store| {
+            let study = store.study();
+            let history = study.history();
+            let waiting = study.first_waiting().and_then(|it| history.trial(it));
+            let number = waiting.map_or(history.trials().len() as u64, |trial| trial.number);
+            let mut rng = generator(*seed, number, "propose");
+            let Some(proposal) = sampler.propose(history, space, number, &mut rng)? else {
+                return Ok((Vec::new(), Attempt::Exhausted));
+            };
+            let mut draft = waiting
+                .cloned()
+                .unwrap_or_else(|| Trial::new(number, TrialState::Waiting));
+            let resumed = draft.started.is_some();
+            draft.state = TrialState::Running;
+            draft.started = Some(now());
+            let mut chooser = Chooser {
+                study,
+                sampler: sampler.as_mut(),
+                proposal: Some(&proposal),
+                seed: *seed,
+            };
+            let assigned = space.assign(|name, range| chooser.choose(&mut draft, name, range));
+            let params = match (assigned, waiting) {
+                (Ok(assigned), _) => assigned
+                    .into_iter()
+                    .map(|(parameter, value)| (parameter.name.clone(), value))
+                    .collect(),
+                (Err(error @ StudyError::NotAllowed { .. }), Some(trial)) => {
+                    return Ok((refuse(trial, &error), Attempt::Refused));
+                }
+                (Err(error), _) => return Err(error),
+            };
+            let (id, ops) = match waiting {
+                Some(trial) => (trial.id, claim(trial, &draft)),
+                None => (store.next_trial_id(), vec![create(store, &draft)]),
+            };
+            let asked = Asked {
+                number,
+                id,
+                params,
+                seed: trial_seed(*seed, number),
+                resumed,
+            };
+            Ok((ops, Attempt::Asked(asked, proposal)))
+        })
     }
 
     /// A parameter that a running trial asks for itself, beyond the space
@@ -190,45 +237,72 @@ impl Study {
         name: &str,
         distribution: &Distribution,
     ) -> Result<Value, StudyError> {
-        let internal = self.choose(number, name, distribution)?;
+        let Self {
+            store,
+            sampler,
+            seed,
+            proposed,
+            ..
+        } = self;
+        let internal = store.commit(Durability::WithTheNext, |store| {
+            let mut trial = running(store.history(), number)?.clone();
+            let known = trial.params.contains_key(name);
+            let mut chooser = Chooser {
+                study: store.study(),
+                sampler: sampler.as_mut(),
+                proposal: proposed.get(&number),
+                seed: *seed,
+            };
+            let internal = chooser.choose(&mut trial, name, distribution)?;
+            let new = trial.params.remove_entry(name).filter(|_| !known);
+            let ops = new.map(|(name, assigned)| Op::Param {
+                trial: trial.id,
+                name,
+                assigned,
+            });
+            Ok((ops.into_iter().collect(), internal))
+        })?;
         Ok(distribution.external(internal))
     }
 
     /// Takes in an intermediate value, and says whether the trial should end.
     pub fn report(&mut self, number: u64, step: i64, value: f64) -> Result<bool, StudyError> {
-        self.running(number)?.intermediate.insert(step, value);
-        let trial = &self.history.trials[usize::try_from(number).unwrap_or(usize::MAX)];
-        Ok(self.pruner.prune(&self.history, trial))
+        self.store.commit(Durability::WithTheNext, |store| {
+            let trial = running(store.history(), number)?.id;
+            Ok((vec![Op::Intermediate { trial, step, value }], ()))
+        })?;
+        let history = self.history();
+        let trial = running(history, number)?;
+        Ok(self.pruner.prune(history, trial))
     }
 
     /// Takes in how a trial ended.
     pub fn tell(&mut self, number: u64, finish: Finish) -> Result<(), StudyError> {
-        let wanted = self.history.directions.len();
-        let trial = self.running(number)?;
-        trial.state = match finish {
-            Finish::Complete(values) if values.len() != wanted => {
-                return Err(StudyError::Objectives {
-                    number,
-                    given: values.len(),
-                    wanted,
-                });
-            }
-            Finish::Complete(values) if values.iter().any(|value| value.is_nan()) => {
-                TrialState::Failed
-            }
-            Finish::Complete(values) => {
-                trial.values = values;
-                TrialState::Complete
-            }
-            Finish::Pruned => {
-                trial
-                    .values
-                    .extend(trial.last_report().map(|(_, value)| value));
-                TrialState::Pruned
-            }
-            Finish::Failed => TrialState::Failed,
-        };
-        trial.finished = Some(Timestamp::now());
+        self.store.commit(Durability::Now, |store| {
+            let history = store.history();
+            let wanted = history.directions().len();
+            let trial = running(history, number)?;
+            let (state, values) = match finish {
+                Finish::Complete(values) if values.len() != wanted => {
+                    return Err(StudyError::Objectives {
+                        number,
+                        given: values.len(),
+                        wanted,
+                    });
+                }
+                Finish::Complete(values) if values.iter().any(|value| value.is_nan()) => {
+                    (TrialState::Failed, None)
+                }
+                Finish::Complete(values) => (TrialState::Complete, Some(values)),
+                Finish::Pruned => {
+                    let last = trial.last_report().map(|(_, value)| value);
+                    let value = last.filter(|value| wanted == 1 && !value.is_nan());
+                    (TrialState::Pruned, value.map(|value| vec![value]))
+                }
+                Finish::Failed => (TrialState::Failed, None),
+            };
+            Ok((vec![state_op(trial, state, values)], ()))
+        })?;
         self.proposed.remove(&number);
         Ok(())
     }
@@ -236,21 +310,100 @@ impl Study {
     /// Adds a trial to be run with these parameters before any other new one;
     /// the sampler chooses what they leave open.
     pub fn enqueue(&mut self, params: Map<String, Value>) -> Result<u64, StudyError> {
-        let number = self.history.trials.len() as u64;
-        let mut trial = new_trial(number, TrialState::Waiting);
-        trial
-            .system_attrs
-            .insert(FIXED_PARAMS.to_owned(), params.into());
-        self.history.trials.push(trial);
-        Ok(number)
+        for parameter in self.space.parameters() {
+            let Some(value) = params.get(&parameter.name) else {
+                continue;
+            };
+            match &parameter.domain {
+                Domain::Search(distribution) => {
+                    internal(&parameter.name, distribution, value)?;
+                }
+                Domain::Fixed(fixed) if fixed == value => {}
+                Domain::Fixed(_) => {
+                    return Err(StudyError::NotAllowed {
+                        name: parameter.name.clone(),
+                        value: value.clone(),
+                    });
+                }
+            }
+        }
+        self.store
+            .commit(Durability::Now, |store| Ok(enqueued(store, params)))
     }
 
     /// Gives back a running trial that was interrupted: the next
     /// [`ask`](Self::ask) hands it out again with the same parameters.
     pub fn release(&mut self, number: u64) -> Result<(), StudyError> {
-        self.running(number)?.state = TrialState::Waiting;
+        self.store.commit(Durability::Now, |store| {
+            let trial = running(store.history(), number)?;
+            Ok((vec![state_op(trial, TrialState::Waiting, None)], ()))
+        })?;
         self.proposed.remove(&number);
         Ok(())
+    }
+
+    /// Gives back the running trials that other processes of this crate left:
+    /// who holds the study's lock knows that none of them lives. Trials of
+    /// other programs, such as Python's, stay theirs.
+    pub fn release_orphans(&mut self, _lock: &StudyLock) -> Result<Vec<u64>, StudyError> {
+        self.end_running(TrialState::Waiting, |store, _, worker| {
+            Store::is_of_this_crate(worker) && !store.is_here(worker)
+        })
+    }
+
+    /// Makes failed trials of those that began before a time in other
+    /// processes, whichever, and still run.
+    pub fn fail_stale(&mut self, before: Timestamp) -> Result<Vec<u64>, StudyError> {
+        self.end_running(TrialState::Failed, |store, trial, worker| {
+            !store.is_here(worker) && trial.started.is_some_and(|started| started < before)
+        })
+    }
+
+    fn end_running(
+        &mut self,
+        state: TrialState,
+        which: impl Fn(&Store, &Trial, &str) -> bool,
+    ) -> Result<Vec<u64>, StudyError> {
+        self.store.commit(Durability::Now, |store| {
+            let study = store.study();
+            let trials: Vec<&Trial> = study
+                .running()
+                .iter()
+                .filter_map(|(number, worker)| Some((study.history().trial(*number)?, worker)))
+                .filter(|(trial, worker)| which(store, trial, worker))
+                .map(|(trial, _)| trial)
+                .collect();
+            let ops = trials
+                .iter()
+                .map(|trial| state_op(trial, state, None))
+                .collect();
+            Ok((ops, trials.iter().map(|trial| trial.number).collect()))
+        })
+    }
+
+    /// Keeps a note about the study, a user attribute in Optuna's words.
+    pub fn set_attr(&mut self, key: &str, value: Value) -> Result<(), StudyError> {
+        self.store.commit(Durability::WithTheNext, |store| {
+            let attrs = Map::from_iter([(key.to_owned(), value)]);
+            let study = store.study_id();
+            Ok((vec![Op::StudyUserAttrs { study, attrs }], ()))
+        })
+    }
+
+    /// Keeps a note about a trial that is not over.
+    pub fn set_trial_attr(
+        &mut self,
+        number: u64,
+        key: &str,
+        value: Value,
+    ) -> Result<(), StudyError> {
+        self.store.commit(Durability::WithTheNext, |store| {
+            let trial = existing(store.history(), number)?;
+            if trial.state.is_finished() {
+                return Err(not_running(trial));
+            }
+            Ok((vec![trial_attr(trial, key, value)], ()))
+        })
     }
 
     /// Runs `objective` for `trials` further trials, one after the other. A
@@ -283,178 +436,94 @@ impl Study {
             self.tell(number, finish)?;
         }
         match first_error {
-            Some(error) if self.history.count(TrialState::Complete) == 0 => {
+            Some(error) if self.history().count(TrialState::Complete) == 0 => {
                 Err(StudyError::Objective(error))
             }
             _ => Ok(()),
         }
     }
-
-    /// The internal value of a parameter of a running trial: known already,
-    /// enqueued, proposed, or chosen now.
-    fn choose(
-        &mut self,
-        number: u64,
-        name: &str,
-        distribution: &Distribution,
-    ) -> Result<f64, StudyError> {
-        let study = self.history.name.clone();
-        let index = usize::try_from(number).unwrap_or(usize::MAX);
-        let Some(trial) = self.history.trials.get(index) else {
-            return Err(StudyError::NoTrial { study, number });
-        };
-        if let Some(known) = trial.params.get(name) {
-            if *known.distribution != *distribution {
-                return Err(StudyError::Incompatible {
-                    name: name.to_owned(),
-                    old: Box::new((*known.distribution).clone()),
-                    new: Box::new(distribution.clone()),
-                });
-            }
-            return Ok(known.internal);
-        }
-        let fixed = trial
-            .system_attrs
-            .get(FIXED_PARAMS)
-            .and_then(|params| params.get(name));
-        let proposed = self
-            .proposed
-            .get(&number)
-            .and_then(|proposal| proposal.get(name))
-            .copied()
-            .filter(|value| distribution.contains(*value));
-        let internal = match (fixed, proposed) {
-            (Some(value), _) => {
-                distribution
-                    .internal(value)
-                    .ok_or_else(|| StudyError::NotAllowed {
-                        name: name.to_owned(),
-                        value: value.clone(),
-                    })?
-            }
-            (None, Some(proposed)) => proposed,
-            (None, None) => {
-                let mut rng = generator(self.seed, number, name);
-                let Self {
-                    sampler, history, ..
-                } = self;
-                sampler.propose_one(
-                    history,
-                    &history.trials[index],
-                    name,
-                    distribution,
-                    &mut rng,
-                )
-            }
-        };
-        let assigned = Assigned {
-            internal,
-            distribution: Arc::new(distribution.clone()),
-        };
-        self.history.trials[index]
-            .params
-            .insert(name.to_owned(), assigned);
-        Ok(internal)
-    }
-
-    fn running(&mut self, number: u64) -> Result<&mut Trial, StudyError> {
-        let study = &self.history.name;
-        let trial = usize::try_from(number)
-            .ok()
-            .and_then(|index| self.history.trials.get_mut(index));
-        match trial {
-            None => Err(StudyError::NoTrial {
-                study: study.clone(),
-                number,
-            }),
-            Some(trial) if trial.state.is_finished() => Err(StudyError::NotRunning {
-                number,
-                state: trial.state,
-            }),
-            Some(trial) => Ok(trial),
-        }
-    }
 }
 
-/// A trial under way in [`Study::optimize`].
-#[derive(Debug)]
-pub struct Live<'s> {
-    study: &'s mut Study,
-    asked: Asked,
-    pruned: bool,
+/// The present time, as exactly as a journal keeps it.
+fn now() -> Timestamp {
+    let now = Timestamp::now();
+    Timestamp::from_microsecond(now.as_microsecond()).unwrap_or(now)
 }
 
-impl Live<'_> {
-    /// The trial's number.
-    pub fn number(&self) -> u64 {
-        self.asked.number
-    }
-
-    /// A parameter that is a number.
-    pub fn f64(&self, name: &str) -> Result<f64, StudyError> {
-        self.get(name, "a number", Value::as_f64)
-    }
-
-    /// A parameter that is a whole number.
-    pub fn i64(&self, name: &str) -> Result<i64, StudyError> {
-        self.get(name, "a whole number", Value::as_i64)
-    }
-
-    /// A parameter that is a text.
-    pub fn str(&self, name: &str) -> Result<&str, StudyError> {
-        self.get(name, "a text", Value::as_str)
-    }
-
-    /// Any parameter.
-    pub fn param(&self, name: &str) -> Option<&Value> {
-        self.asked.params.get(name)
-    }
-
-    /// A parameter that is defined here and now.
-    pub fn suggest(
-        &mut self,
-        name: &str,
-        distribution: &Distribution,
-    ) -> Result<Value, StudyError> {
-        self.study.suggest(self.asked.number, name, distribution)
-    }
-
-    /// Reports an intermediate value. True when the trial should end: whatever
-    /// the objective returns then, the trial is pruned.
-    pub fn report(&mut self, step: i64, value: f64) -> Result<bool, StudyError> {
-        self.pruned = self.study.report(self.asked.number, step, value)?;
-        Ok(self.pruned)
-    }
-
-    fn get<'a, T>(
-        &'a self,
-        name: &str,
-        wanted: &'static str,
-        read: impl FnOnce(&'a Value) -> Option<T>,
-    ) -> Result<T, StudyError> {
-        self.asked
-            .params
-            .get(name)
-            .and_then(read)
-            .ok_or_else(|| StudyError::NoParam {
-                number: self.asked.number,
-                name: name.to_owned(),
-                wanted,
-            })
-    }
-}
-
-fn new_trial(number: u64, state: TrialState) -> Trial {
-    Trial {
+fn existing(history: &History, number: u64) -> Result<&Trial, StudyError> {
+    history.trial(number).ok_or_else(|| StudyError::NoTrial {
+        study: history.name().to_owned(),
         number,
-        id: number,
+    })
+}
+
+fn running(history: &History, number: u64) -> Result<&Trial, StudyError> {
+    let trial = existing(history, number)?;
+    match trial.state {
+        TrialState::Running => Ok(trial),
+        _ => Err(not_running(trial)),
+    }
+}
+
+fn not_running(trial: &Trial) -> StudyError {
+    StudyError::NotRunning {
+        number: trial.number,
+        state: trial.state,
+    }
+}
+
+/// A new trial with all its parameters, in one record.
+fn create(store: &Store, draft: &Trial) -> Op {
+    Op::CreateTrial {
+        study: store.study_id(),
+        trial: Box::new(NewTrial {
+            params: draft.params.clone(),
+            started: draft.started,
+            ..NewTrial::new(TrialState::Running)
+        }),
+    }
+}
+
+/// A waiting trial becomes a running one, with the parameters that it lacked.
+fn claim(trial: &Trial, draft: &Trial) -> Vec<Op> {
+    let state = Op::State {
+        trial: trial.id,
+        state: TrialState::Running,
+        values: None,
+        at: draft.started,
+    };
+    let new = draft
+        .params
+        .iter()
+        .filter(|(name, _)| !trial.params.contains_key(*name))
+        .map(|(name, assigned)| Op::Param {
+            trial: trial.id,
+            name: name.clone(),
+            assigned: assigned.clone(),
+        });
+    std::iter::once(state).chain(new).collect()
+}
+
+fn refuse(trial: &Trial, error: &StudyError) -> Vec<Op> {
+    vec![
+        trial_attr(trial, REFUSED, error.to_string().into()),
+        state_op(trial, TrialState::Failed, None),
+    ]
+}
+
+fn state_op(trial: &Trial, state: TrialState, values: Option<Vec<f64>>) -> Op {
+    Op::State {
+        trial: trial.id,
         state,
-        params: BTreeMap::new(),
-        values: Vec::new(),
-        intermediate: BTreeMap::new(),
-        user_attrs: Map::new(),
-        system_attrs: Map::new(),
-        started: None,
-        finished: None,
+        values,
+        at: state.is_finished().then(now),
+    }
+}
+
+fn trial_attr(trial: &Trial, key: &str, value: Value) -> Op {
+    Op::TrialUserAttrs {
+        trial: trial.id,
+        // Optuna allows one entry a record.
+        attrs: Map::from_iter([(key.to_owned(), value)]),
     }
 }

@@ -88,6 +88,22 @@ pub struct Trial {
 }
 
 impl Trial {
+    /// A trial of which nothing is known yet; it has a place in no storage.
+    pub(crate) fn new(number: u64, state: TrialState) -> Self {
+        Self {
+            number,
+            id: number,
+            state,
+            params: BTreeMap::new(),
+            values: Vec::new(),
+            intermediate: BTreeMap::new(),
+            user_attrs: Map::new(),
+            system_attrs: Map::new(),
+            started: None,
+            finished: None,
+        }
+    }
+
     /// The external value of a parameter.
     pub fn param(&self, name: &str) -> Option<Value> {
         self.params.get(name).map(Assigned::external)

@@ -1,4 +1,5 @@
-//! The train function: resume, then per epoch train, validate, log, save.
+//! The train function: resume, then per epoch train, validate, log, report,
+//! save.
 
 use crate::data::{self, Digits, Part};
 use crate::{confusion, data::CLASSES};
@@ -78,9 +79,8 @@ pub fn train(
     let mut best: Option<Best> = resumed.as_ref().map_or(Ok(None), |c| c.state())?;
     let mut step = resumed.as_ref().map_or(0, |c| c.step);
     let mut done = resumed.map_or(0, |c| c.epoch);
-    while done < params.epochs && !ctx.stop_requested() {
-        ctx.progress(done, params.epochs);
-        optimizer.set_lr(cosine(params.lr, done, params.epochs))?;
+    for epoch in ctx.epochs(done..params.epochs) {
+        optimizer.set_lr(cosine(params.lr, epoch, params.epochs))?;
         let train_loss = train_epoch(&net, &digits.train, &mut optimizer, params.batch_size)?;
         step += digits.train.batches(params.batch_size);
         let validation = evaluate(&net, &digits.validation)?;
@@ -91,9 +91,12 @@ pub fn train(
                 ("val_accuracy", validation.accuracy),
                 ("lr", optimizer.lr()?),
             ],
-            done,
+            epoch,
         )?;
-        done += 1;
+        // Before the epoch counts as done: an interrupted trial reports again
+        // rather than not at all.
+        ctx.report(epoch, validation.loss)?;
+        done = epoch + 1;
         if best.is_none_or(|best| validation.loss < best.loss) {
             best = Some(Best {
                 epoch: done,

@@ -1,7 +1,7 @@
 //! What the README says of the example: at least 97 % of the test pictures,
 //! and a run that was interrupted ends where one ends that was not.
 
-use explr_protocol::abi::{ABI_VERSION, Bytes, HostTable, RawMetric, Status};
+use explr_protocol::abi::{ABI_VERSION, Bytes, HostTable, RawMetric, Status, TakeAnswer};
 use explr_protocol::{Device, Event, Outcome, RunContext, TrainFunction, TrainingResult};
 use explr_sdk::{Function, Result, TrainingContext};
 use serde_json::{Value, json};
@@ -43,6 +43,7 @@ fn run(dir: &Path, train: Train, params: Value, stop_after: i32) -> (Host, Train
         checkpoint_dir: folder("checkpoints"),
         artifact_dir: folder("artifacts"),
         attempt: 1,
+        time_budget: None,
         trial: None,
     };
     let host = Host::default();
@@ -54,6 +55,7 @@ fn run(dir: &Path, train: Train, params: Value, stop_after: i32) -> (Host, Train
         log_event,
         progress,
         finish,
+        ask,
         stop_requested,
         journal_len,
         last_error,
@@ -167,6 +169,10 @@ fn an_interrupted_run_goes_on_to_the_same_metrics() {
     let mut lived = curve(&first);
     lived.extend(curve(&second));
     assert_eq!(lived, curve(&expected));
+}
+
+unsafe extern "C" fn ask(_: *const c_void, _: Bytes, _: TakeAnswer, _: *mut c_void) -> Status {
+    1
 }
 
 unsafe extern "C" fn progress(_: *const c_void, _: Bytes) -> Status {

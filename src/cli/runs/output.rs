@@ -12,19 +12,19 @@ pub(crate) fn emit(text: &str) -> io::Result<()> {
 }
 
 /// The same for JSON.
-pub(super) fn emit_json(value: &impl serde::Serialize) -> anyhow::Result<()> {
+pub(crate) fn emit_json(value: &impl serde::Serialize) -> anyhow::Result<()> {
     Ok(emit(&(serde_json::to_string_pretty(value)? + "\n"))?)
 }
 
 /// Whether colours reach eyes that want them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Style {
+pub(crate) enum Style {
     Plain,
     Coloured,
 }
 
 impl Style {
-    pub(super) fn of_stdout() -> Self {
+    pub(crate) fn of_stdout() -> Self {
         let unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         if unwanted || !io::stdout().is_terminal() {
             Self::Plain
@@ -34,7 +34,7 @@ impl Style {
     }
 
     /// A cell about a run's state.
-    pub(super) fn state(self, state: Option<RunState>, text: String) -> Cell {
+    pub(crate) fn state(self, state: Option<RunState>, text: String) -> Cell {
         let cell = Cell::new(text);
         if self == Self::Plain {
             return cell;
@@ -42,7 +42,7 @@ impl Style {
         cell.fg(match state {
             Some(RunState::Completed) => Color::Green,
             Some(RunState::Running) => Color::Cyan,
-            Some(RunState::Interrupted) => Color::Yellow,
+            Some(RunState::Interrupted | RunState::Pruned) => Color::Yellow,
             Some(RunState::Created) => Color::Reset,
             Some(RunState::Failed) | None => Color::Red,
         })
@@ -50,7 +50,7 @@ impl Style {
 }
 
 /// A table without lines, as wide as its content, or as the terminal.
-pub(super) fn table(header: &[&str]) -> Table {
+pub(crate) fn table(header: &[&str]) -> Table {
     let mut table = Table::new();
     table
         .load_style(presets::NOTHING)
@@ -60,7 +60,7 @@ pub(super) fn table(header: &[&str]) -> Table {
 }
 
 /// The table as lines, without the blanks that fill up the last column.
-pub(super) fn render(table: &Table) -> String {
+pub(crate) fn render(table: &Table) -> String {
     let mut text = String::new();
     for line in table.lines() {
         text.push_str(line.trim_end().strip_prefix(' ').unwrap_or(line.trim_end()));

@@ -1,10 +1,8 @@
 use super::output::emit;
 use super::text::{one_line, parse_duration};
 use super::view::{Shown, View};
-use anyhow::Context;
 use explr::Exit;
 use explr::store::{RunDir, Store, StoreError};
-use std::io::{self, IsTerminal};
 use std::time::Duration;
 
 #[derive(Debug, clap::Args)]
@@ -95,22 +93,10 @@ fn confirmed(runs: &[RunDir]) -> anyhow::Result<bool> {
     if runs.len() > 10 {
         eprintln!("  and {} more", runs.len() - 10);
     }
-    if !io::stdin().is_terminal() {
-        eprintln!(
-            "add --yes to remove {} with checkpoints and artifacts",
-            count(runs.len())
-        );
-        return Ok(false);
-    }
-    eprint!(
-        "Remove {} with checkpoints and artifacts? [y/N] ",
+    crate::cli::confirm::confirmed(&format!(
+        "{} with checkpoints and artifacts",
         count(runs.len())
-    );
-    let mut answer = String::new();
-    io::stdin()
-        .read_line(&mut answer)
-        .context("the answer can't be read")?;
-    Ok(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"))
+    ))
 }
 
 fn count(runs: usize) -> String {

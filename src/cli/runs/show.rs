@@ -222,7 +222,7 @@ impl Page<'_> {
         match self.view.state {
             Shown::Damaged => format!("explr repair {run}"),
             Shown::Created | Shown::Running => format!("explr runs logs {run} --follow"),
-            Shown::Completed => format!("explr runs logs {run}"),
+            Shown::Completed | Shown::Pruned => format!("explr runs logs {run}"),
             Shown::Failed => format!(
                 "explr runs logs {run}; explr run --resume {run} tries again from its newest checkpoint"
             ),

@@ -1,6 +1,6 @@
 //! Moments and values as people read them.
 
-pub(super) use explr::report::text::{duration, number, printable};
+pub(crate) use explr::report::text::{duration, number, printable};
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -8,7 +8,7 @@ use serde_json::Value;
 use std::time::Duration;
 
 /// A moment, in local time, to the second.
-pub(super) fn moment(millis: u64) -> String {
+pub(crate) fn moment(millis: u64) -> String {
     in_zone(millis, &TimeZone::system(), "%Y-%m-%d %H:%M:%S")
 }
 
@@ -30,7 +30,7 @@ fn in_zone(millis: u64, zone: &TimeZone, format: &str) -> String {
 const RECENT_MS: u64 = 7 * 86_400_000;
 
 /// A moment, in local time to the minute, and how long it is past.
-pub(super) fn started(millis: u64, now: u64, zone: &TimeZone) -> String {
+pub(crate) fn started(millis: u64, now: u64, zone: &TimeZone) -> String {
     let moment = in_zone(millis, zone, "%Y-%m-%d %H:%M");
     let past = now.saturating_sub(millis);
     if past > RECENT_MS {
@@ -46,7 +46,7 @@ pub(super) fn started(millis: u64, now: u64, zone: &TimeZone) -> String {
 }
 
 /// A parameter: text without quotes, anything else as JSON.
-pub(super) fn value(value: &Value) -> String {
+pub(crate) fn value(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
         other => other.to_string(),
@@ -54,12 +54,12 @@ pub(super) fn value(value: &Value) -> String {
 }
 
 /// The same as [`printable`], on one line.
-pub(super) fn one_line(text: &str) -> String {
+pub(crate) fn one_line(text: &str) -> String {
     printable(text).replace('\n', "⏎").replace('\t', " ")
 }
 
 /// A duration as typed: `90s`, `30m`, `12h`, `7d`, `2w`.
-pub(super) fn parse_duration(text: &str) -> Result<Duration, String> {
+pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
     let wrong = || format!("`{text}` is not a duration: write 90s, 30m, 12h, 7d or 2w");
     let unit = text.chars().last().ok_or_else(wrong)?;
     let seconds = match unit {

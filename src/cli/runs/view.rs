@@ -38,6 +38,7 @@ pub(super) enum Shown {
     Running,
     Completed,
     Failed,
+    Pruned,
     Interrupted,
     /// Its journal or manifest can't be read.
     Damaged,
@@ -50,6 +51,7 @@ impl From<RunState> for Shown {
             RunState::Running => Self::Running,
             RunState::Completed => Self::Completed,
             RunState::Failed => Self::Failed,
+            RunState::Pruned => Self::Pruned,
             RunState::Interrupted => Self::Interrupted,
         }
     }
@@ -62,6 +64,7 @@ impl Shown {
             Self::Running => Some(RunState::Running),
             Self::Completed => Some(RunState::Completed),
             Self::Failed => Some(RunState::Failed),
+            Self::Pruned => Some(RunState::Pruned),
             Self::Interrupted => Some(RunState::Interrupted),
             Self::Damaged => None,
         }

@@ -3,10 +3,11 @@
 #![allow(dead_code, reason = "no test uses all of it")]
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
-use explr_protocol::abi::{ABI_VERSION, Bytes, HostTable, RawMetric, Status};
-use explr_protocol::{Device, Event, Outcome, RunContext, TrainFunction};
+use explr_protocol::abi::{ABI_VERSION, Bytes, HostTable, RawMetric, Status, TakeAnswer};
+use explr_protocol::{Answer, Ask, Device, Event, Outcome, RunContext, TrainFunction};
 use explr_sdk::{Function, Result, TrainingContext, TrainingResult};
 use serde_json::Value;
+use std::collections::VecDeque;
 use std::ffi::c_void;
 use std::path::Path;
 use std::sync::Mutex;
@@ -18,6 +19,10 @@ pub(crate) struct MockHost {
     pub(crate) events: Mutex<Vec<Event>>,
     pub(crate) progress: Mutex<Vec<String>>,
     pub(crate) outcomes: Mutex<Vec<Outcome>>,
+    /// What the study was asked.
+    pub(crate) questions: Mutex<Vec<Ask>>,
+    /// What it answers, the next one first; nothing more is a refusal.
+    pub(crate) answers: Mutex<VecDeque<Answer>>,
     pub(crate) stop: AtomicBool,
     /// Refuse what is logged, as a full disk would.
     pub(crate) full: AtomicBool,
@@ -43,6 +48,7 @@ impl MockHost {
             log_event,
             progress,
             finish,
+            ask,
             stop_requested,
             journal_len,
             last_error,
@@ -85,6 +91,7 @@ pub(crate) fn context(dir: &Path, hyperparameters: Value) -> RunContext {
         checkpoint_dir: folder("checkpoints"),
         artifact_dir: folder("artifacts"),
         attempt: 1,
+        time_budget: None,
         trial: None,
     }
 }
@@ -135,6 +142,23 @@ unsafe extern "C" fn progress(host: *const c_void, progress: Bytes) -> Status {
 unsafe extern "C" fn finish(host: *const c_void, outcome: Bytes) -> Status {
     let outcome = serde_json::from_str(&text(outcome)).unwrap();
     mock(host).outcomes.lock().unwrap().push(outcome);
+    0
+}
+
+unsafe extern "C" fn ask(
+    host: *const c_void,
+    question: Bytes,
+    take: TakeAnswer,
+    sink: *mut c_void,
+) -> Status {
+    let host = mock(host);
+    let question = serde_json::from_str(&text(question)).unwrap();
+    host.questions.lock().unwrap().push(question);
+    let Some(answer) = host.answers.lock().unwrap().pop_front() else {
+        return 1;
+    };
+    let answer = serde_json::to_vec(&answer).unwrap();
+    unsafe { take(sink, Bytes::new(&answer)) };
     0
 }
 

@@ -1,4 +1,30 @@
 //! Whether a running trial is worth going on with.
+//!
+//! A pruner is a function of the history and the trial's own reports: it keeps
+//! nothing between calls. So it decides the same in every process, and the
+//! trials of parallel workers count as soon as their reports are in the
+//! history. Names and meanings of the options are Optuna's.
+//!
+//! With several objectives an intermediate value has no meaning: such a study
+//! takes no pruner but [`Never`].
+
+mod checks;
+mod error;
+mod hyperband;
+mod patient;
+mod percentile;
+mod rungs;
+mod successive_halving;
+mod threshold;
+mod wilcoxon;
+
+pub use error::PrunerError;
+pub use hyperband::{Hyperband, HyperbandOptions};
+pub use patient::{Patient, PatientOptions};
+pub use percentile::{Median, Percentile, PercentileOptions};
+pub use successive_halving::{SuccessiveHalving, SuccessiveHalvingOptions};
+pub use threshold::{Threshold, ThresholdOptions};
+pub use wilcoxon::{Wilcoxon, WilcoxonOptions};
 
 use crate::{History, Trial};
 
@@ -23,5 +49,15 @@ impl Pruner for Never {
 
     fn prune(&self, _: &History, _: &Trial) -> bool {
         false
+    }
+}
+
+impl Pruner for Box<dyn Pruner> {
+    fn name(&self) -> &'static str {
+        (**self).name()
+    }
+
+    fn prune(&self, history: &History, trial: &Trial) -> bool {
+        (**self).prune(history, trial)
     }
 }

@@ -5,9 +5,23 @@
 //! never change, and holds no other state. So a study continues the same in
 //! another process.
 
+mod cmaes;
+mod gp;
+mod grid;
+mod linalg;
+mod normal;
+mod qmc;
 mod random;
+mod tpe;
+mod univariate;
 
+pub use self::tpe::Tpe;
+pub use cmaes::CmaEs;
+pub use gp::Gp;
+pub use grid::Grid;
+pub use qmc::Qmc;
 pub use random::Random;
+pub use univariate::Univariate;
 
 use crate::{Distribution, History, Rng, SearchSpace, StudyError, Trial};
 use std::collections::BTreeMap;
@@ -43,4 +57,31 @@ pub trait Sampler: std::fmt::Debug + Send {
         distribution: &Distribution,
         rng: &mut Rng,
     ) -> f64;
+}
+
+impl Sampler for Box<dyn Sampler> {
+    fn name(&self) -> &'static str {
+        (**self).name()
+    }
+
+    fn propose(
+        &mut self,
+        history: &History,
+        space: &SearchSpace,
+        number: u64,
+        rng: &mut Rng,
+    ) -> Result<Option<Proposal>, StudyError> {
+        (**self).propose(history, space, number, rng)
+    }
+
+    fn propose_one(
+        &mut self,
+        history: &History,
+        trial: &Trial,
+        name: &str,
+        distribution: &Distribution,
+        rng: &mut Rng,
+    ) -> f64 {
+        (**self).propose_one(history, trial, name, distribution, rng)
+    }
 }

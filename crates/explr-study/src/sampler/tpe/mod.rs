@@ -1,0 +1,98 @@
+//! The default sampler: tree-structured Parzen estimators, with a Gaussian
+//! process beside them.
+
+mod columns;
+mod estimate;
+mod model;
+mod pareto;
+mod parzen;
+
+use super::{Proposal, Qmc, Sampler};
+use crate::{Distribution, History, Rng, SearchSpace, StudyError, Trial};
+use columns::Columns;
+use model::Step;
+use rand::RngExt;
+
+/// Trials until which the Gaussian process is affordable.
+const MODEL_UNTIL: usize = 200;
+
+/// Of so many trials one is the estimators' and the others are the model's.
+const MODEL_EVERY: u64 = 2;
+
+/// The default sampler. Quasi-random points come first. Then two proposals
+/// take turns:
+///
+/// - The tree-structured Parzen estimator draws candidates from the density of
+///   good trials and takes the one whose density among the others is lowest
+///   (Bergstra et al. 2011, "Algorithms for hyper-parameter optimization").
+///   Parameters that occur together are estimated together (Watanabe 2023,
+///   "Tree-structured Parzen estimator: understanding its algorithm
+///   components and their roles for better empirical performance"), good
+///   trials count the more the better they are, and running trials count as
+///   bad ones.
+/// - A Gaussian process of at most 100 trials proposes the point of greatest
+///   expected improvement, as [`Gp`](super::Gp) does, while there are no more
+///   than 200 trials. With several objectives there is none.
+#[derive(Debug)]
+pub struct Tpe {
+    seed: u64,
+    n_startup_trials: usize,
+    columns: Columns,
+    step: Step,
+}
+
+impl Tpe {
+    /// A sampler whose first `n_startup_trials` points are quasi-random, of
+    /// the sequence of this seed.
+    pub fn new(seed: u64, n_startup_trials: usize) -> Self {
+        Self {
+            seed,
+            n_startup_trials,
+            columns: Columns::default(),
+            step: Step::default(),
+        }
+    }
+}
+
+impl Sampler for Tpe {
+    fn name(&self) -> &'static str {
+        "tpe"
+    }
+
+    fn propose(
+        &mut self,
+        history: &History,
+        space: &SearchSpace,
+        number: u64,
+        rng: &mut Rng,
+    ) -> Result<Option<Proposal>, StudyError> {
+        self.columns.look(history);
+        let known = self.columns.ranked().len();
+        if known < self.n_startup_trials {
+            return Ok(Some(Qmc::new(self.seed).draw(space, number)));
+        }
+        let is_models_turn = history.directions().len() == 1
+            && known <= MODEL_UNTIL
+            && !number.is_multiple_of(MODEL_EVERY);
+        let modelled = if is_models_turn {
+            self.step
+                .propose(history, &self.columns, space, number, rng)
+        } else {
+            None
+        };
+        Ok(Some(modelled.unwrap_or_else(|| {
+            estimate::propose(history, &self.columns, space, number, rng)
+        })))
+    }
+
+    fn propose_one(
+        &mut self,
+        _: &History,
+        _: &Trial,
+        _: &str,
+        distribution: &Distribution,
+        rng: &mut Rng,
+    ) -> f64 {
+        distribution.from_unit(rng.random())
+    }
+}

@@ -1,0 +1,128 @@
+//! What the trials of a study run.
+
+use super::nursery::Nursery;
+use super::request::run_request;
+use super::sweep::{Chosen, label};
+use crate::Error;
+use crate::config::{Config, Loaded};
+use crate::report::RunEvent;
+use crate::runner::{self, Granted, Jobs, Origin, Plan};
+use explr_protocol::{TrainFunction, control};
+use explr_study::Asked;
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// Code with a configuration, and what it gets of the machine.
+pub(super) struct Recipe {
+    pub(super) loaded: Loaded,
+    pub(super) plan: Plan,
+    pub(super) code: control::Code,
+    pub(super) function: Option<Arc<dyn TrainFunction>>,
+    pub(super) origin: Origin,
+    /// One for each trial that may run at a time.
+    pub(super) slots: Vec<Granted>,
+    pub(super) nursery: Arc<Nursery>,
+}
+
+/// The recipes of a study.
+pub(super) enum Recipes {
+    /// A search: one, with other hyperparameters for each trial.
+    Search(Box<Recipe>),
+    /// A sweep: one for each combination of settings.
+    Sweep(Vec<(Chosen, Recipe)>),
+}
+
+/// Makes recipes. Each plugin is built once.
+pub(super) struct Kitchen<'a> {
+    pub(super) jobs: Jobs,
+    pub(super) command: &'a [String],
+    /// Folder of the store.
+    pub(super) store: PathBuf,
+    pub(super) built: HashMap<PathBuf, (control::Code, Arc<Nursery>)>,
+}
+
+impl Kitchen<'_> {
+    /// Decides what a configuration gets, without building anything.
+    pub(super) fn plan(
+        &self,
+        loaded: &Loaded,
+        function: Option<&Arc<dyn TrainFunction>>,
+    ) -> Result<(Plan, Vec<Granted>), Error> {
+        let plan = Plan::make(&run_request(loaded, function, self.command))?;
+        let slots = runner::slots(&loaded.config, plan.libtorch.as_deref(), self.jobs)?;
+        Ok((plan, slots))
+    }
+
+    /// Builds what was planned.
+    pub(super) fn cook(
+        &mut self,
+        loaded: Loaded,
+        function: Option<&Arc<dyn TrainFunction>>,
+        (plan, slots): (Plan, Vec<Granted>),
+        sink: &mut dyn FnMut(RunEvent),
+    ) -> Result<Recipe, Error> {
+        let key = match &plan.code {
+            runner::Code::Plugin(path) | runner::Code::Crate(path) => path.clone(),
+            runner::Code::Program => PathBuf::new(),
+        };
+        let (code, nursery) = if let Some(built) = self.built.get(&key) {
+            built.clone()
+        } else {
+            let code = plan.build(sink)?;
+            let log = self.store.join("template.log");
+            let start = loaded.config.worker.start;
+            let nursery = Arc::new(Nursery::new(start, &code, &slots[0], log));
+            self.built.insert(key, (code.clone(), Arc::clone(&nursery)));
+            (code, nursery)
+        };
+        let origin = plan.origin(&run_request(&loaded, function, self.command));
+        Ok(Recipe {
+            loaded,
+            plan,
+            code,
+            function: function.map(Arc::clone),
+            origin,
+            slots,
+            nursery,
+        })
+    }
+}
+
+impl Recipes {
+    /// The one that speaks for all: how many at a time, what is tracked.
+    pub(super) fn first(&self) -> &Recipe {
+        match self {
+            Self::Search(recipe) => recipe,
+            Self::Sweep(recipes) => &recipes[0].1,
+        }
+    }
+
+    /// What a trial runs: its recipe, and its own configuration.
+    pub(super) fn of(&self, asked: &Asked) -> (&Recipe, Loaded) {
+        match self {
+            Self::Search(recipe) => {
+                let mut loaded = recipe.loaded.clone();
+                loaded.config = with_trial(&loaded.config, asked);
+                (recipe, loaded)
+            }
+            Self::Sweep(recipes) => {
+                let found = recipes
+                    .iter()
+                    .find(|(settings, _)| *settings == asked.params);
+                let (settings, recipe) = found.unwrap_or(&recipes[0]);
+                let mut loaded = recipe.loaded.clone();
+                let name = loaded.config.tags.entry("mlflow.runName".to_owned());
+                name.or_insert_with(|| label(settings));
+                (recipe, loaded)
+            }
+        }
+    }
+}
+
+fn with_trial(config: &Config, asked: &Asked) -> Config {
+    Config {
+        seed: asked.seed,
+        ..config.with_params(&asked.params)
+    }
+}

@@ -1,0 +1,179 @@
+//! One trial, from its parameters to what came of it.
+
+use super::objective::{Verdict, judge};
+use super::recipe::Recipe;
+use super::tuner::Tuner;
+use super::{RUN_ATTR, export, note_failure};
+use crate::Error;
+use crate::config::{CudaOom, Loaded};
+use crate::report::study::{StudyEvent, TrialEnd, TrialStart};
+use crate::runner::{Company, Job, Session};
+use crate::store::{StudyRef, StudyRole};
+use explr_protocol::{Answer, Ask, TrialRef};
+use explr_study::{Asked, Distribution, Finish, StudyError, TrialState};
+use std::time::Instant;
+
+impl Tuner<'_> {
+    /// Runs a trial that the study handed out, on `slot`. An error means that
+    /// explr itself can't go on; the trial is then to be run again.
+    pub(super) async fn trial(&self, asked: Asked, slot: usize) -> Result<TrialEnd, Error> {
+        let began = Instant::now();
+        let number = asked.number;
+        let params = asked.params.clone();
+        let (recipe, loaded) = self.recipes.of(&asked);
+        let session = match self.prepare(&asked, recipe, loaded, slot) {
+            Ok(session) => session,
+            Err(error) => {
+                self.study.borrow_mut().release(number)?;
+                return Err(error);
+            }
+        };
+        let dir = session.dir().clone();
+        if let Some(shipper) = &self.shipper {
+            shipper.add(dir.clone());
+        }
+        self.emit(StudyEvent::TrialStarted(Box::new(TrialStart {
+            number,
+            run_id: dir.id().clone(),
+            params,
+            again: asked.resumed,
+        })));
+        let note = |text| self.emit(StudyEvent::Note(text));
+        let template = recipe.nursery.template(note).await;
+        let company = Company {
+            stop: &self.stop,
+            template,
+            aside: &mut || None,
+            answer: &mut |question| self.answer(number, question),
+        };
+        let outcome = session
+            .attempts(company, &mut |event| {
+                self.emit(StudyEvent::Trial { number, event });
+            })
+            .await;
+        let outcome = match outcome {
+            Ok(outcome) => outcome,
+            Err(error) => {
+                self.study.borrow_mut().release(number)?;
+                return Err(error);
+            }
+        };
+        let config = &recipe.loaded.config;
+        let prune_oom = config.worker.cuda_oom == CudaOom::Prune;
+        let mut study = self.study.borrow_mut();
+        let best_before = study.history().best().map(|trial| trial.number);
+        let failure = match judge(&outcome, &self.objectives, prune_oom) {
+            Verdict::Over(finish, failure) => {
+                if let Some(failure) = &failure {
+                    note_failure(&mut study, number, failure)?;
+                }
+                let drop_checkpoints =
+                    finish == Finish::Pruned && !config.tune.keep_pruned_checkpoints;
+                study.tell(number, finish)?;
+                if drop_checkpoints {
+                    // They can be made again; that they stay harms nobody.
+                    let _ = std::fs::remove_dir_all(dir.checkpoint_dir());
+                }
+                failure
+            }
+            Verdict::Again => {
+                study.release(number)?;
+                None
+            }
+        };
+        let history = study.history();
+        let best = history.best().map(|trial| trial.number);
+        let trial = history.trial(number);
+        Ok(TrialEnd {
+            number,
+            run_id: dir.id().clone(),
+            state: trial.map_or(TrialState::Waiting, |trial| trial.state),
+            params: trial.map_or_else(Default::default, |trial| {
+                let values = trial.params.iter();
+                values
+                    .map(|(name, assigned)| (name.clone(), assigned.external()))
+                    .collect()
+            }),
+            values: trial.map_or_else(Vec::new, |trial| trial.values.clone()),
+            failure,
+            duration: began.elapsed(),
+            is_best: best == Some(number) && best != best_before,
+        })
+    }
+
+    /// Makes the trial's run, or takes up the one that was interrupted.
+    fn prepare(
+        &self,
+        asked: &Asked,
+        recipe: &Recipe,
+        loaded: Loaded,
+        slot: usize,
+    ) -> Result<Session, Error> {
+        let granted = recipe.slots[slot].clone();
+        let mut manifest = recipe.origin.manifest(&loaded, &granted);
+        manifest.study = Some(StudyRef {
+            study: self.name.clone(),
+            role: StudyRole::Trial {
+                number: asked.number,
+                parent: self.parent_id.clone(),
+            },
+        });
+        let earlier = {
+            let study = self.study.borrow();
+            let trial = study.history().trial(asked.number);
+            trial
+                .and_then(export::run_of)
+                .and_then(|run| self.store.run(run).ok())
+        };
+        if earlier.is_none() {
+            self.study.borrow_mut().set_trial_attr(
+                asked.number,
+                RUN_ATTR,
+                manifest.run_id.as_str().into(),
+            )?;
+        }
+        let job = Job {
+            loaded,
+            manifest,
+            source: recipe.plan.code.clone(),
+            code: recipe.code.clone(),
+            function: recipe.function.clone(),
+            in_process: false,
+            granted,
+            trial: Some(TrialRef {
+                study: self.name.clone(),
+                id: asked.id,
+                number: asked.number,
+            }),
+        };
+        Session::enter(&self.store, job, None, earlier)
+    }
+
+    /// Answers the train function of a running trial.
+    fn answer(&self, number: u64, question: Ask) -> Answer {
+        let mut study = self.study.borrow_mut();
+        let answered = match question {
+            Ask::Report { step, value } => {
+                self.emit(StudyEvent::Reported {
+                    number,
+                    step,
+                    value,
+                });
+                study.report(number, step, value).map(|prune| {
+                    if prune {
+                        Answer::Prune
+                    } else {
+                        Answer::Continue
+                    }
+                })
+            }
+            Ask::Suggest { name, distribution } => Distribution::try_from(distribution)
+                .map_err(StudyError::from)
+                .and_then(|distribution| study.suggest(number, &name, &distribution))
+                .map(Answer::Value),
+        };
+        answered.unwrap_or_else(|error| Answer::Refused {
+            message: error.to_string(),
+        })
+    }
+}
