@@ -7,6 +7,8 @@ LOCKED ?=
 ARGS ?=
 # Kills of `make soak`.
 ROUNDS ?= 100
+# Trials of the study in `make soak`.
+TRIALS ?= 200
 CONFIG ?= configs/digits.yaml
 
 CRATES := $(patsubst %/Cargo.toml,%,$(wildcard examples/*/Cargo.toml))
@@ -39,8 +41,9 @@ test: setup ## Run every test: protocol, studies, explr, SDK, examples
 lint: setup ## Check format, clippy, docs, dependencies, shell scripts
 	@LOCKED="$(LOCKED)" scripts/lint
 
-soak: setup ## Kill worker, explr and MLflow at random, ROUNDS=100 times, and compare
+soak: setup ## Kill worker, explr and MLflow at random, in runs and in a study, and compare
 	ROUNDS=$(ROUNDS) cargo test $(LOCKED) -p explr --release --test soak -- --nocapture
+	TRIALS=$(TRIALS) cargo test $(LOCKED) -p explr --release --test soak_study -- --nocapture
 
 bench: setup build ## Measure start-up beside `import torch`, and what a metric costs
 	cargo bench $(LOCKED) -p explr --bench startup

@@ -96,3 +96,67 @@ impl Sampler for Tpe {
         distribution.from_unit(rng.random())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Tpe;
+    use crate::random::generator;
+    use crate::sampler::Random;
+    use crate::{Finish, Sampler, SearchSpace, Study};
+
+    fn study(sampler: impl Sampler + 'static, trials: u64) -> Study {
+        let space = SearchSpace::builder()
+            .float("x", -5.0..=5.0)
+            .log_float("lr", 1e-6..=1.0)
+            .int("depth", 1..=9)
+            .categorical("kind", ["a", "b", "c"])
+            .float("momentum", 0.0..=1.0)
+            .when("kind", ["b"])
+            .build()
+            .unwrap();
+        let mut study = Study::builder("s")
+            .space(space)
+            .sampler(sampler)
+            .seed(4)
+            .build()
+            .unwrap();
+        for number in 0..trials {
+            let asked = study.ask().unwrap().unwrap();
+            let x = asked.params["x"].as_f64().unwrap();
+            let lr = asked.params["lr"].as_f64().unwrap();
+            let value = (x - 3.0).powi(2) + (lr.log10() + 2.0).powi(2);
+            study.report(asked.number, 1, value).unwrap();
+            let finish = match number % 7 {
+                5 => Finish::Pruned,
+                6 => Finish::Failed,
+                _ => Finish::Complete(vec![value]),
+            };
+            study.tell(asked.number, finish).unwrap();
+        }
+        study
+    }
+
+    #[test]
+    fn what_was_looked_at_before_changes_no_proposal() {
+        let study = study(Tpe::new(4, 10), 60);
+        let mut warm = Tpe::new(4, 10);
+        for number in [20, 41, 60] {
+            let mut propose = |sampler: &mut Tpe| {
+                let mut rng = generator(4, number, "test");
+                sampler
+                    .propose(study.history(), study.space(), number, &mut rng)
+                    .unwrap()
+            };
+            let proposed = propose(&mut warm);
+            assert_eq!(proposed, propose(&mut Tpe::new(4, 10)), "trial {number}");
+            assert_eq!(proposed.unwrap().len(), 5);
+        }
+    }
+
+    #[test]
+    fn it_comes_closer_than_random_search_does() {
+        let best = |study: Study| study.history().best().unwrap().values[0];
+        let (own, random) = (best(study(Tpe::new(4, 10), 100)), best(study(Random, 100)));
+        assert!(own < 0.5 * random, "{own} {random}");
+    }
+}
