@@ -283,3 +283,34 @@ fn jobs_that_have_no_room_are_refused_before_anything_runs() {
             .is_ok_and(|mut runs| runs.next().is_some())
     );
 }
+
+#[test]
+fn a_sweep_runs_every_combination_and_then_what_is_missing() {
+    let project = Project::new(
+        "bowl",
+        "hyperparameters: {x: 1, y: 0}\nsweep:\n  matrix: {y: [-2, 0, 3], train.function: [bowl, echoes]}\n",
+    );
+    let sweep = |arguments: &[&str]| {
+        let command = [&["sweep", "config.yaml", "--jobs", "2"], arguments].concat();
+        let output = project.explr().args(command).output().unwrap();
+        println!("{}", stderr(&output));
+        output
+    };
+    let planned = sweep(&["--dry-run"]);
+    let planned = String::from_utf8(planned.stdout).unwrap();
+    assert_eq!(planned.lines().count(), 6, "{planned}");
+    assert!(
+        planned.lines().any(|line| line == "echoes y=3"),
+        "{planned}"
+    );
+    assert_eq!(sweep(&[]).status.code(), Some(0));
+    let history = project.history("test-sweep");
+    assert_eq!(history.count(TrialState::Complete), 6);
+    for trial in history.trials() {
+        let manifest = project.run_of(trial).manifest().unwrap();
+        let function = trial.param("train.function").unwrap();
+        assert_eq!(manifest.function, function.as_str().unwrap());
+        assert_eq!(manifest.hyperparameters["y"], trial.param("y").unwrap());
+    }
+    assert_eq!(sweep(&[]).status.code(), Some(4), "nothing to do");
+}

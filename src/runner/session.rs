@@ -11,12 +11,14 @@ use super::stop::{Stop, StopLevel};
 use super::template::Template;
 use super::{RunError, Sink, in_process};
 use crate::Error;
-use crate::config::interpolate;
+use crate::config::{CudaOom, WorkerConfig, interpolate};
 use crate::report::{RunEvent, RunPlan};
 use crate::store::journal::Writer;
 use crate::store::{Manifest, RunDir, RunLock, Store};
 use explr_protocol::control::Assignment;
-use explr_protocol::{Answer, Ask, Event, Failure, RunContext, RunState, TrainingResult};
+use explr_protocol::{
+    Answer, Ask, Event, Failure, FailureClass, RunContext, RunState, TrainingResult,
+};
 use serde_json::Value;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -133,7 +135,7 @@ impl Session {
             let (state, result, failure) = judge(&ended);
             let again = failure
                 .as_ref()
-                .filter(|failure| worker.retry_on.contains(&failure.class))
+                .filter(|failure| is_repeated(&worker, failure.class))
                 .filter(|_| state == RunState::Failed && self.attempt < last)
                 .filter(|_| company.stop.level() == StopLevel::None);
             if let Some(failure) = again {
@@ -228,7 +230,7 @@ impl Session {
                 checkpoint_dir: self.checkpoints.clone(),
                 artifact_dir: self.dir.artifact_dir(),
                 attempt: self.attempt,
-                time_budget: None,
+                time_budget: config.time_budget_minutes.map(|minutes| minutes * 60.0),
                 trial: self.job.trial.clone(),
             },
             journal: self.dir.journal_path(),
@@ -310,6 +312,12 @@ fn introduce(dir: &RunDir, manifest: &Manifest) -> Result<u32, Error> {
     }
     journal.sync()?;
     Ok(known.attempt + 1)
+}
+
+/// Whether the configuration wants another attempt after such a failure.
+fn is_repeated(worker: &WorkerConfig, class: FailureClass) -> bool {
+    worker.retry_on.contains(&class)
+        || (class == FailureClass::CudaOom && worker.cuda_oom == CudaOom::Retry)
 }
 
 fn state(state: RunState, attempt: u32, failure: Option<Failure>) -> Event {

@@ -141,7 +141,7 @@ mod tests {
         let study = study(Tpe::new(4, 10), 60);
         let mut warm = Tpe::new(4, 10);
         for number in [20, 41, 60] {
-            let mut propose = |sampler: &mut Tpe| {
+            let propose = |sampler: &mut Tpe| {
                 let mut rng = generator(4, number, "test");
                 sampler
                     .propose(study.history(), study.space(), number, &mut rng)
