@@ -29,21 +29,9 @@ pub enum SamplerConfig {
     /// Quasi-random values, which cover the space evenly.
     Qmc {},
     /// Covariance matrix adaptation.
-    Cmaes {
-        /// Random trials before the search begins.
-        #[serde(default = "one")]
-        n_startup_trials: u32,
-        /// Width of the first steps, as a part of each range. Default: 1/6.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        #[schemars(extend("exclusiveMinimum" = 0))]
-        sigma0: Option<f64>,
-    },
+    Cmaes {},
     /// Gaussian process.
-    Gp {
-        /// Random trials before the search begins.
-        #[serde(default = "ten")]
-        n_startup_trials: u32,
-    },
+    Gp {},
 }
 
 /// How many values of a range a grid has.
@@ -71,10 +59,6 @@ impl SamplerConfig {
     pub(super) fn word_or_map(generator: &mut SchemaGenerator) -> Schema {
         named::schema::<Self>(generator, &Self::WORDS)
     }
-}
-
-fn one() -> u32 {
-    1
 }
 
 fn ten() -> u32 {

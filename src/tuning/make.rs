@@ -147,8 +147,8 @@ fn sampler_of(config: &SamplerConfig, space: &SearchSpace, seed: u64) -> Box<dyn
                 .collect(),
         })),
         SamplerConfig::Qmc {} => Box::new(sampler::Qmc::new(seed)),
-        SamplerConfig::Cmaes { .. } => Box::new(sampler::CmaEs::new(seed)),
-        SamplerConfig::Gp { .. } => Box::new(sampler::Gp::new(seed)),
+        SamplerConfig::Cmaes {} => Box::new(sampler::CmaEs::new(seed)),
+        SamplerConfig::Gp {} => Box::new(sampler::Gp::new(seed)),
     }
 }
 

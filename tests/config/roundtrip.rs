@@ -162,7 +162,8 @@ fn sampler() -> impl Strategy<Value = SamplerConfig> {
         Just(SamplerConfig::Grid {
             points: Some(GridPoints::All(points))
         }),
-        any::<u32>().prop_map(|n_startup_trials| SamplerConfig::Gp { n_startup_trials }),
+        Just(SamplerConfig::Gp {}),
+        Just(SamplerConfig::Cmaes {}),
     ]
 }
 
