@@ -15,6 +15,9 @@ pub(crate) struct Args {
     /// Only runs of this experiment.
     #[arg(long, value_name = "NAME")]
     experiment: Option<String>,
+    /// The trials of studies too.
+    #[arg(long)]
+    trials: bool,
     /// Only runs in this state. May be repeated.
     #[arg(long, value_enum)]
     state: Vec<Shown>,
@@ -87,7 +90,8 @@ fn nothing(runs: usize) -> String {
 fn select(args: &Args, runs: &[RunDir], now: u64) -> Vec<View> {
     let fits = |view: &View| {
         let experiment = args.experiment.as_deref();
-        (experiment.is_none() || view.experiment.as_deref() == experiment)
+        (args.trials || !view.is_trial())
+            && (experiment.is_none() || view.experiment.as_deref() == experiment)
             && (args.state.is_empty() || args.state.contains(&view.state))
     };
     let limit = args.limit.unwrap_or(usize::MAX);

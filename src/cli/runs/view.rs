@@ -1,4 +1,4 @@
-use explr::store::{MetricSummary, RunDir, RunSummary};
+use explr::store::{MetricSummary, RunDir, RunSummary, StudyRef, StudyRole};
 use explr_protocol::{Direction, Failure, RunState, TrainingResult, number};
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -24,6 +24,9 @@ pub(super) struct View {
     pub(super) hyperparameters: Map<String, Value>,
     pub(super) tags: BTreeMap<String, String>,
     pub(super) metrics: BTreeMap<String, MetricSummary>,
+    /// Its place in a study.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) study: Option<StudyRef>,
     pub(super) path: PathBuf,
     /// Why the run can't be read in whole.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -128,6 +131,9 @@ impl View {
             experiment: manifest
                 .as_ref()
                 .map(|manifest| manifest.experiment.clone()),
+            study: manifest
+                .as_ref()
+                .and_then(|manifest| manifest.study.clone()),
             hyperparameters: manifest
                 .map(|manifest| manifest.hyperparameters)
                 .unwrap_or_default(),
@@ -136,6 +142,12 @@ impl View {
             path: run.path().to_owned(),
             error,
         }
+    }
+
+    /// Whether it is a trial of a study.
+    pub(super) fn is_trial(&self) -> bool {
+        let role = self.study.as_ref().map(|study| &study.role);
+        matches!(role, Some(StudyRole::Trial { .. }))
     }
 
     /// The state with what is worth knowing about it.
