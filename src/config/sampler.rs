@@ -10,7 +10,8 @@ use std::num::NonZeroU32;
 pub enum SamplerConfig {
     /// Tree-structured Parzen estimator.
     Tpe {
-        /// Random trials before the search begins.
+        /// Quasi-random trials before the search begins; random ones without
+        /// `multivariate`.
         #[serde(default = "ten")]
         n_startup_trials: u32,
         /// Model parameters together, not one by one.

@@ -124,7 +124,7 @@ impl<'a> Definition<'a> {
         let Some(kind) = self.get("type") else {
             let help = if FOREIGN_KEYS.iter().any(|key| self.get(key).is_some()) {
                 "write `type: float` with `low` and `high`, or `type: categorical` with \
-                 `choices`; `explr import wandb` converts a sweep of W&B's"
+                 `choices`"
                     .to_owned()
             } else if self.get("choices").is_some() {
                 "add `type: categorical`".to_owned()
