@@ -90,17 +90,6 @@ impl Sampler for Listed {
                 .collect()
         }))
     }
-
-    fn propose_one(
-        &mut self,
-        _: &History,
-        _: &Trial,
-        _: &str,
-        distribution: &Distribution,
-        _: &mut Rng,
-    ) -> f64 {
-        distribution.from_unit(0.0)
-    }
 }
 
 /// The settings of a trial.

@@ -24,6 +24,7 @@ pub use random::Random;
 pub use univariate::Univariate;
 
 use crate::{Distribution, History, Rng, SearchSpace, StudyError, Trial};
+use rand::RngExt;
 use std::collections::BTreeMap;
 
 /// Internal values of parameters, by name.
@@ -47,16 +48,19 @@ pub trait Sampler: std::fmt::Debug + Send {
         rng: &mut Rng,
     ) -> Result<Option<Proposal>, StudyError>;
 
-    /// Proposes a value for one parameter, by itself. `trial` is running and
-    /// holds the parameters chosen before.
+    /// Proposes a value for one parameter, by itself: at random, unless the
+    /// sampler knows better. `trial` is running and holds the parameters
+    /// chosen before.
     fn propose_one(
         &mut self,
-        history: &History,
-        trial: &Trial,
-        name: &str,
+        _history: &History,
+        _trial: &Trial,
+        _name: &str,
         distribution: &Distribution,
         rng: &mut Rng,
-    ) -> f64;
+    ) -> f64 {
+        distribution.from_unit(rng.random())
+    }
 }
 
 impl Sampler for Box<dyn Sampler> {

@@ -1,6 +1,6 @@
 use super::{Proposal, Sampler};
 use crate::random::generator;
-use crate::{Distribution, History, Rng, SearchSpace, StudyError, Trial};
+use crate::{Distribution, History, Rng, SearchSpace, StudyError};
 use rand::RngExt;
 use sobol_burley::{NUM_DIMENSIONS, sample};
 
@@ -66,17 +66,6 @@ impl Sampler for Qmc {
         _: &mut Rng,
     ) -> Result<Option<Proposal>, StudyError> {
         Ok(Some(self.draw(space, number)))
-    }
-
-    fn propose_one(
-        &mut self,
-        _: &History,
-        _: &Trial,
-        _: &str,
-        distribution: &Distribution,
-        rng: &mut Rng,
-    ) -> f64 {
-        distribution.from_unit(rng.random())
     }
 }
 

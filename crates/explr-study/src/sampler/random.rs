@@ -1,5 +1,5 @@
 use super::{Proposal, Sampler};
-use crate::{Distribution, History, Rng, SearchSpace, StudyError, Trial};
+use crate::{History, Rng, SearchSpace, StudyError};
 use rand::RngExt;
 
 /// Every parameter by itself, from its distribution.
@@ -19,17 +19,6 @@ impl Sampler for Random {
         rng: &mut Rng,
     ) -> Result<Option<Proposal>, StudyError> {
         Ok(Some(draw(space, rng)))
-    }
-
-    fn propose_one(
-        &mut self,
-        _: &History,
-        _: &Trial,
-        _: &str,
-        distribution: &Distribution,
-        rng: &mut Rng,
-    ) -> f64 {
-        distribution.from_unit(rng.random())
     }
 }
 

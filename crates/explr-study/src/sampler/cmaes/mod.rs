@@ -112,17 +112,6 @@ impl Sampler for CmaEs {
             .map(|((name, distribution), unit)| ((*name).to_owned(), distribution.from_unit(unit)));
         Ok(Some(values.collect()))
     }
-
-    fn propose_one(
-        &mut self,
-        _: &History,
-        _: &Trial,
-        _: &str,
-        distribution: &Distribution,
-        rng: &mut Rng,
-    ) -> f64 {
-        distribution.from_unit(rng.random())
-    }
 }
 
 /// The parameters that the evolution is over.

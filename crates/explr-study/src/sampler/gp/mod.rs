@@ -6,13 +6,12 @@ mod losses;
 mod model;
 
 use super::{Proposal, Qmc, Sampler};
-use crate::{Distribution, History, Rng, SearchSpace, StudyError, Trial, TrialState};
+use crate::{History, Rng, SearchSpace, StudyError, Trial, TrialState};
 use acquisition::Acquisition;
 pub(super) use acquisition::Effort;
 pub(super) use encoding::Encoding;
 pub(super) use losses::warp;
 pub(super) use model::{Model, Scales};
-use rand::RngExt;
 
 const NAME: &str = "gp";
 
@@ -95,17 +94,6 @@ impl Sampler for Gp {
                 .map(|(axis, unit)| (axis.name.clone(), axis.distribution.from_unit(unit)))
                 .collect(),
         ))
-    }
-
-    fn propose_one(
-        &mut self,
-        _: &History,
-        _: &Trial,
-        _: &str,
-        distribution: &Distribution,
-        rng: &mut Rng,
-    ) -> f64 {
-        distribution.from_unit(rng.random())
     }
 }
 

@@ -1,9 +1,8 @@
 mod axes;
 
 use super::{Proposal, Sampler};
-use crate::{Distribution, History, Rng, SearchSpace, StudyError, Trial};
+use crate::{History, Rng, SearchSpace, StudyError};
 use axes::{Axes, Combination};
-use rand::RngExt;
 use std::collections::{BTreeMap, HashSet};
 
 /// Every combination of the parameters once, in the order of nested loops: the
@@ -89,17 +88,6 @@ impl Sampler for Grid {
             Some(_) => Some(free.unwrap_or_default()),
             None => free,
         })
-    }
-
-    fn propose_one(
-        &mut self,
-        _: &History,
-        _: &Trial,
-        _: &str,
-        distribution: &Distribution,
-        rng: &mut Rng,
-    ) -> f64 {
-        distribution.from_unit(rng.random())
     }
 }
 

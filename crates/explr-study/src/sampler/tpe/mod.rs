@@ -8,10 +8,9 @@ mod pareto;
 mod parzen;
 
 use super::{Proposal, Qmc, Sampler};
-use crate::{Distribution, History, Rng, SearchSpace, StudyError, Trial};
+use crate::{History, Rng, SearchSpace, StudyError};
 use columns::Columns;
 use model::Step;
-use rand::RngExt;
 
 /// Trials until which the Gaussian process is affordable.
 const MODEL_UNTIL: usize = 200;
@@ -83,17 +82,6 @@ impl Sampler for Tpe {
         Ok(Some(modelled.unwrap_or_else(|| {
             estimate::propose(history, &self.columns, space, number, rng)
         })))
-    }
-
-    fn propose_one(
-        &mut self,
-        _: &History,
-        _: &Trial,
-        _: &str,
-        distribution: &Distribution,
-        rng: &mut Rng,
-    ) -> f64 {
-        distribution.from_unit(rng.random())
     }
 }
 
