@@ -4,7 +4,7 @@ use anyhow::{Context, bail};
 use explr::Experiment;
 use explr::store::{RunId, Store};
 use explr::tuning::export;
-use serde_json::{Map, Value};
+use serde_json::Value;
 use std::path::Path;
 
 /// Largest file that is read.
@@ -29,7 +29,7 @@ pub(super) fn from_file(path: &Path) -> anyhow::Result<Vec<String>> {
         },
         _ => bail!("{shown} is not a map of hyperparameters"),
     };
-    Ok(settings(&params))
+    Ok(settings(params))
 }
 
 /// The settings that `STUDY#NUMBER` stands for, in the store of `config`: all
@@ -54,22 +54,17 @@ pub(super) fn from_trial(config: &Path, trial: &str) -> anyhow::Result<Vec<Strin
         .and_then(|id| store.run(id.as_str()).ok());
     // The run knows more, but a trial of another program has none.
     let Some(run) = run else {
-        let params: Map<String, Value> = trial
-            .params
-            .iter()
-            .map(|(name, assigned)| (name.clone(), assigned.external()))
-            .collect();
-        return Ok(settings(&params));
+        return Ok(settings(trial.external_params()));
     };
     let manifest = run.manifest().map_err(explr::Error::from)?;
-    let mut settings = settings(&manifest.hyperparameters);
+    let mut settings = settings(manifest.hyperparameters);
     settings.push(format!("seed={}", manifest.seed));
     Ok(settings)
 }
 
-fn settings(params: &Map<String, Value>) -> Vec<String> {
+fn settings(params: impl IntoIterator<Item = (String, Value)>) -> Vec<String> {
     params
-        .iter()
+        .into_iter()
         .map(|(name, value)| format!("hyperparameters.{name}={value}"))
         .collect()
 }

@@ -1,5 +1,6 @@
 //! Numbers, times and names as people read them.
 
+use serde_json::Value;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -52,6 +53,23 @@ pub fn metrics(metrics: &BTreeMap<String, f64>) -> String {
         .map(|(key, value)| format!("{key} {}", number(*value)))
         .collect::<Vec<_>>()
         .join("  ")
+}
+
+/// Parameters on one line.
+pub fn params(params: &BTreeMap<String, Value>) -> String {
+    params
+        .iter()
+        .map(|(name, value)| format!("{name}={}", param(value)))
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
+fn param(value: &Value) -> String {
+    match value {
+        Value::Number(value) if value.is_f64() => number(value.as_f64().unwrap_or_default()),
+        Value::String(text) => printable(text),
+        other => other.to_string(),
+    }
 }
 
 /// A large count with thousands apart.

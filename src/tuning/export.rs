@@ -1,6 +1,7 @@
 //! A study as files: for spreadsheets, for programs, and to be fed back.
 
-use explr_study::{Assigned, History, Trial};
+use explr_protocol::number;
+use explr_study::{History, Trial};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
 
@@ -70,13 +71,13 @@ pub fn trial_json(trial: &Trial) -> Value {
     let intermediate: Map<String, Value> = trial
         .intermediate
         .iter()
-        .map(|(step, value)| (step.to_string(), numeral(*value)))
+        .map(|(step, value)| (step.to_string(), number::to_value(*value)))
         .collect();
     json!({
         "number": trial.number,
         "state": trial.state.as_str(),
-        "values": trial.values.iter().copied().map(numeral).collect::<Vec<_>>(),
-        "params": params(trial),
+        "values": trial.values.iter().copied().map(number::to_value).collect::<Vec<_>>(),
+        "params": trial.external_params(),
         "intermediate_values": intermediate,
         "started": trial.started.map(|time| time.to_string()),
         "finished": trial.finished.map(|time| time.to_string()),
@@ -92,8 +93,8 @@ pub fn best_json(history: &History, trial: &Trial) -> Value {
     json!({
         "study": history.name(),
         "trial": trial.number,
-        "values": trial.values.iter().copied().map(numeral).collect::<Vec<_>>(),
-        "params": params(trial),
+        "values": trial.values.iter().copied().map(number::to_value).collect::<Vec<_>>(),
+        "params": trial.external_params(),
     })
 }
 
@@ -106,13 +107,4 @@ pub fn run_of(trial: &Trial) -> Option<&str> {
 fn seconds(trial: &Trial) -> Option<f64> {
     let (from, to) = (trial.started?, trial.finished?);
     Some(to.duration_since(from).as_secs_f64())
-}
-
-fn params(trial: &Trial) -> Map<String, Value> {
-    let external = |(name, value): (&String, &Assigned)| (name.clone(), value.external());
-    trial.params.iter().map(external).collect()
-}
-
-fn numeral(value: f64) -> Value {
-    explr_protocol::number::name(value).map_or_else(|| value.into(), Value::from)
 }

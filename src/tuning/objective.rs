@@ -1,6 +1,5 @@
 //! What a trial's result means for the study.
 
-use crate::runner::RunOutcome;
 use explr_protocol::{Direction, Failure, FailureClass, RunState, TrainingResult};
 use explr_study::Finish;
 
@@ -34,12 +33,18 @@ pub(crate) enum Verdict {
     Again,
 }
 
-/// Reads the objectives' values off a run.
-pub(crate) fn judge(outcome: &RunOutcome, objectives: &[Objective], prune_oom: bool) -> Verdict {
-    match (outcome.state, &outcome.result, &outcome.failure) {
+/// Reads the objectives' values off a run: its state, and what it came to.
+pub(crate) fn judge(
+    state: RunState,
+    result: Option<&TrainingResult>,
+    failure: Option<&Failure>,
+    objectives: &[Objective],
+    prune_oom: bool,
+) -> Verdict {
+    match (state, result, failure) {
         (RunState::Completed, Some(result), _) => match values(result, objectives) {
             Ok(values) => Verdict::Over(Finish::Complete(values), None),
-            Err(message) => Verdict::Over(Finish::Failed, Some(failure(message))),
+            Err(message) => Verdict::Over(Finish::Failed, Some(unfit(message))),
         },
         (RunState::Pruned, ..) => Verdict::Over(Finish::Pruned, None),
         (RunState::Failed, _, Some(failure))
@@ -47,16 +52,13 @@ pub(crate) fn judge(outcome: &RunOutcome, objectives: &[Objective], prune_oom: b
         {
             Verdict::Over(Finish::Pruned, Some(failure.clone()))
         }
-        (RunState::Failed, _, failure) => Verdict::Over(Finish::Failed, failure.clone()),
+        (RunState::Failed, _, failure) => Verdict::Over(Finish::Failed, failure.cloned()),
         _ => Verdict::Again,
     }
 }
 
 /// The values, in the order of the objectives.
-pub(crate) fn values(
-    result: &TrainingResult,
-    objectives: &[Objective],
-) -> Result<Vec<f64>, String> {
+fn values(result: &TrainingResult, objectives: &[Objective]) -> Result<Vec<f64>, String> {
     objectives
         .iter()
         .map(|objective| value(result, objective))
@@ -85,7 +87,8 @@ fn value(result: &TrainingResult, objective: &Objective) -> Result<f64, String> 
     Ok(result.primary_metric)
 }
 
-fn failure(message: String) -> Failure {
+/// The failure of a result that the study can't use.
+fn unfit(message: String) -> Failure {
     Failure {
         class: FailureClass::Error,
         message,

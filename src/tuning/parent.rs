@@ -162,7 +162,7 @@ fn trials_in(dir: &RunDir) -> Result<HashSet<u64>, StoreError> {
 }
 
 /// A parameter's values, as people write them.
-pub(crate) fn describe(domain: &Domain) -> String {
+fn describe(domain: &Domain) -> String {
     use explr_study::Distribution;
     let log = |log: bool| if log { ", log" } else { "" };
     match domain {

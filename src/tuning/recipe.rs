@@ -4,7 +4,7 @@ use super::nursery::Nursery;
 use super::request::run_request;
 use super::sweep::{Chosen, label};
 use crate::Error;
-use crate::config::{Config, Loaded};
+use crate::config::{Config, CudaOom, Loaded};
 use crate::report::RunEvent;
 use crate::runner::{self, Granted, Jobs, Origin, Plan};
 use explr_protocol::{TrainFunction, control};
@@ -23,6 +23,13 @@ pub(super) struct Recipe {
     /// One for each trial that may run at a time.
     pub(super) slots: Vec<Granted>,
     pub(super) nursery: Arc<Nursery>,
+}
+
+impl Recipe {
+    /// Whether a trial for which the GPU has no memory is pruned, not failed.
+    pub(super) fn prunes_oom(&self) -> bool {
+        self.loaded.config.worker.cuda_oom == CudaOom::Prune
+    }
 }
 
 /// The recipes of a study.

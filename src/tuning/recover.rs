@@ -3,12 +3,12 @@
 //! A trial is running in the study's journal although nobody runs it. Its run
 //! knows more: it may have come to its end before the study heard of it.
 
-use super::objective::{Objective, values};
+use super::objective::{Objective, Verdict, judge};
 use super::{export, note_failure};
 use crate::Error;
 use crate::store::journal::Reader;
 use crate::store::{RunDir, Store};
-use explr_protocol::{Event, RunState};
+use explr_protocol::Event;
 use explr_study::{Finish, Study, StudyLock, TrialState};
 
 /// Gives every running trial of explr's own its end, or hands it back to be
@@ -18,6 +18,7 @@ pub(super) fn recover(
     store: &Store,
     lock: &StudyLock,
     objectives: &[Objective],
+    prune_oom: bool,
 ) -> Result<(), Error> {
     let left: Vec<(u64, RunDir)> = study
         .history()
@@ -27,7 +28,7 @@ pub(super) fn recover(
         .filter_map(|trial| Some((trial.number, store.run(export::run_of(trial)?).ok()?)))
         .collect();
     for (number, run) in left {
-        if let Some(finish) = end_of(study, number, &run, objectives)? {
+        if let Some(finish) = end_of(study, number, &run, objectives, prune_oom)? {
             study.tell(number, finish)?;
         }
     }
@@ -42,22 +43,22 @@ fn end_of(
     number: u64,
     dir: &RunDir,
     objectives: &[Objective],
+    prune_oom: bool,
 ) -> Result<Option<Finish>, Error> {
     let summary = dir.summary()?;
-    let finish = match (summary.state, &summary.result) {
-        (RunState::Completed, Some(result)) => match values(result, objectives) {
-            Ok(values) => Finish::Complete(values),
-            Err(_) => Finish::Failed,
-        },
-        (RunState::Pruned, _) => Finish::Pruned,
-        (RunState::Failed, _) => {
-            if let Some(failure) = &summary.failure {
-                note_failure(study, number, failure)?;
-            }
-            Finish::Failed
-        }
-        _ => return Ok(None),
+    let verdict = judge(
+        summary.state,
+        summary.result.as_ref(),
+        summary.failure.as_ref(),
+        objectives,
+        prune_oom,
+    );
+    let Verdict::Over(finish, failure) = verdict else {
+        return Ok(None);
     };
+    if let Some(failure) = &failure {
+        note_failure(study, number, failure)?;
+    }
     for entry in Reader::open(&dir.journal_path(), 0)? {
         if let Event::Report { step, value } = entry?.record.event {
             let known = study

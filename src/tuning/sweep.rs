@@ -74,7 +74,7 @@ impl Sampler for Listed {
             .trials()
             .iter()
             .filter(counts)
-            .map(settings)
+            .map(Trial::external_params)
             .collect();
         let next = self
             .all
@@ -90,14 +90,6 @@ impl Sampler for Listed {
                 .collect()
         }))
     }
-}
-
-/// The settings of a trial.
-fn settings(trial: &Trial) -> Chosen {
-    let params = trial.params.iter();
-    params
-        .map(|(name, assigned)| (name.clone(), assigned.external()))
-        .collect()
 }
 
 /// What a run of a sweep is called: its settings without what all share.

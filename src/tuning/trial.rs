@@ -5,12 +5,12 @@ use super::recipe::Recipe;
 use super::tuner::Tuner;
 use super::{RUN_ATTR, export, note_failure};
 use crate::Error;
-use crate::config::{CudaOom, Loaded};
+use crate::config::Loaded;
 use crate::report::study::{StudyEvent, TrialEnd, TrialStart};
 use crate::runner::{Company, Job, Session};
 use crate::store::{StudyRef, StudyRole};
 use explr_protocol::{Answer, Ask, TrialRef};
-use explr_study::{Asked, Distribution, Finish, StudyError, TrialState};
+use explr_study::{Asked, Distribution, Finish, StudyError, Trial, TrialState};
 use std::time::Instant;
 
 impl Tuner<'_> {
@@ -59,10 +59,15 @@ impl Tuner<'_> {
             }
         };
         let config = &recipe.loaded.config;
-        let prune_oom = config.worker.cuda_oom == CudaOom::Prune;
         let mut study = self.study.borrow_mut();
-        let best_before = study.history().best().map(|trial| trial.number);
-        let failure = match judge(&outcome, &self.objectives, prune_oom) {
+        let verdict = judge(
+            outcome.state,
+            outcome.result.as_ref(),
+            outcome.failure.as_ref(),
+            &self.objectives,
+            recipe.prunes_oom(),
+        );
+        let failure = match verdict {
             Verdict::Over(finish, failure) => {
                 if let Some(failure) = &failure {
                     note_failure(&mut study, number, failure)?;
@@ -88,16 +93,11 @@ impl Tuner<'_> {
             number,
             run_id: dir.id().clone(),
             state: trial.map_or(TrialState::Waiting, |trial| trial.state),
-            params: trial.map_or_else(Default::default, |trial| {
-                let values = trial.params.iter();
-                values
-                    .map(|(name, assigned)| (name.clone(), assigned.external()))
-                    .collect()
-            }),
+            params: trial.map_or_else(Default::default, Trial::external_params),
             values: trial.map_or_else(Vec::new, |trial| trial.values.clone()),
             failure,
             duration: began.elapsed(),
-            is_best: best == Some(number) && best != best_before,
+            is_best: best == Some(number),
         })
     }
 

@@ -180,7 +180,7 @@ impl<'a> Tuner<'a> {
             Recipes::Search(_) => make::objectives(&config.tune),
             Recipes::Sweep(_) => vec![Objective::any()],
         };
-        recover::recover(&mut study, &store, &lock, &objectives)?;
+        recover::recover(&mut study, &store, &lock, &objectives, first.prunes_oom())?;
         let parent = enter_parent(&mut study, &store, first)?;
         let shipper =
             settings.map(|settings| Shipper::start(settings, store.clone(), parent.dir().clone()));
@@ -405,8 +405,7 @@ impl<'a> Tuner<'a> {
             let stopped = matches!(end, End::Stopped(_));
             let limit = runner::sync_limit(&self.recipes.first().loaded.config.mlflow, stopped);
             let level = user.level();
-            let reporter = self.reporter.borrow_mut();
-            let mut reporter = reporter;
+            let mut reporter = self.reporter.borrow_mut();
             outcome.tracking = Some(shipper.finish(limit, |status| {
                 reporter.event(&StudyEvent::Tracking(status.clone()));
                 if user.level() == level {

@@ -35,6 +35,11 @@ pub fn name(value: f64) -> Option<&'static str> {
     }
 }
 
+/// A number as a JSON value, in the form of [`serialize`].
+pub fn to_value(value: f64) -> serde_json::Value {
+    name(value).map_or_else(|| value.into(), Into::into)
+}
+
 struct NumberVisitor;
 
 impl Visitor<'_> for NumberVisitor {

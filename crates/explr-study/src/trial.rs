@@ -109,6 +109,14 @@ impl Trial {
         self.params.get(name).map(Assigned::external)
     }
 
+    /// The external values of all its parameters, by name.
+    pub fn external_params(&self) -> BTreeMap<String, Value> {
+        self.params
+            .iter()
+            .map(|(name, assigned)| (name.clone(), assigned.external()))
+            .collect()
+    }
+
     /// The last step it reported, and the value there.
     pub fn last_report(&self) -> Option<(i64, f64)> {
         self.intermediate

@@ -1,6 +1,6 @@
 //! Moments and values as people read them.
 
-pub(crate) use explr::report::text::{duration, number, printable};
+pub(crate) use explr::report::text::{duration, number, params, printable};
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;

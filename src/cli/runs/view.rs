@@ -176,7 +176,7 @@ fn primary(result: &TrainingResult, summary: &RunSummary) -> Primary {
             Direction::Minimize => metric.min,
             Direction::Maximize => metric.max,
         };
-        number::name(best).map_or_else(|| Value::from(best), Value::from)
+        number::to_value(best)
     });
     Primary {
         name: name.clone(),

@@ -106,11 +106,6 @@ fn rows(trials: &[&Trial]) -> String {
             _ => 0.0,
         };
         let run = export::run_of(trial).unwrap_or_default();
-        let params: Vec<_> = trial
-            .params
-            .iter()
-            .map(|(name, assigned)| format!("{name}={}", param(&assigned.external())))
-            .collect();
         table.add_row([
             format!("#{}", trial.number),
             state(trial),
@@ -123,7 +118,7 @@ fn rows(trials: &[&Trial]) -> String {
             run.get(run.len().saturating_sub(8)..)
                 .unwrap_or_default()
                 .to_owned(),
-            text::one_line(&params.join(" ")),
+            text::one_line(&text::params(&trial.external_params())),
         ]);
     }
     render(&table)
@@ -139,14 +134,5 @@ fn state(trial: &Trial) -> String {
     match (trial.state, failure) {
         (TrialState::Failed, Some(class)) => format!("failed ({class})"),
         (state, _) => state.to_string(),
-    }
-}
-
-fn param(value: &Value) -> String {
-    match value {
-        Value::Number(number) if number.is_f64() => {
-            text::number(number.as_f64().unwrap_or_default())
-        }
-        other => text::value(other),
     }
 }

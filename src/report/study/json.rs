@@ -1,6 +1,7 @@
 use super::{StudyEvent, StudyReporter};
 use crate::report::json::{event_to_json, report_to_json, tracking};
 use crate::tuning::StudyOutcome;
+use explr_protocol::number;
 use explr_study::{Trial, TrialState};
 use serde_json::{Value, json};
 use std::io::Write;
@@ -65,7 +66,9 @@ fn to_json(event: &StudyEvent) -> Value {
             number,
             step,
             value,
-        } => json!({"event": "reported", "trial": number, "step": step, "value": numeral(*value)}),
+        } => {
+            json!({"event": "reported", "trial": number, "step": step, "value": number::to_value(*value)})
+        }
         StudyEvent::TrialEnded(trial) => json!({
             "event": "trial_ended",
             "trial": trial.number,
@@ -106,19 +109,13 @@ fn outcome_to_json(event: &str, outcome: &StudyOutcome) -> Value {
 }
 
 fn best_to_json(trial: &Trial) -> Value {
-    let params: serde_json::Map<String, Value> = trial
-        .params
-        .iter()
-        .map(|(name, assigned)| (name.clone(), assigned.external()))
-        .collect();
-    json!({"trial": trial.number, "values": numerals(&trial.values), "params": params})
+    json!({
+        "trial": trial.number,
+        "values": numerals(&trial.values),
+        "params": trial.external_params(),
+    })
 }
 
 fn numerals(values: &[f64]) -> Vec<Value> {
-    values.iter().copied().map(numeral).collect()
-}
-
-/// A number; one that JSON does not have by its name.
-fn numeral(value: f64) -> Value {
-    explr_protocol::number::name(value).map_or_else(|| value.into(), Value::from)
+    values.iter().copied().map(number::to_value).collect()
 }

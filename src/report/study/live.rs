@@ -199,7 +199,7 @@ impl StudyReporter for StudyLive {
                 if trial.again {
                     self.say(again(trial));
                 }
-                self.start(trial.number, summary::params(&trial.params));
+                self.start(trial.number, text::params(&trial.params));
             }
             StudyEvent::Trial {
                 number,

@@ -157,7 +157,7 @@ pub(super) fn again(trial: &TrialStart) -> String {
     format!(
         "  #{} goes on  {}",
         trial.number,
-        summary::params(&trial.params)
+        text::params(&trial.params)
     )
 }
 
@@ -193,7 +193,7 @@ pub(super) fn ended(trial: &TrialEnd) -> String {
     format!(
         "{mark} #{} {what}{best}  {}  {}",
         trial.number,
-        summary::params(&trial.params),
+        text::params(&trial.params),
         text::duration(trial.duration)
     )
 }

@@ -3,8 +3,6 @@
 use crate::report::text;
 use crate::tuning::{End, StudyOutcome};
 use explr_study::{History, Trial, TrialState};
-use serde_json::Value;
-use std::collections::BTreeMap;
 use std::path::Path;
 
 /// Trials in the table of the best.
@@ -99,15 +97,10 @@ fn best(history: &History) -> Vec<String> {
     let rows: Vec<[String; 3]> = trials
         .iter()
         .map(|trial| {
-            let params = trial
-                .params
-                .iter()
-                .map(|(name, assigned)| (name.clone(), assigned.external()))
-                .collect();
             [
                 format!("#{}", trial.number),
                 values(&trial.values),
-                self::params(&params),
+                text::params(&trial.external_params()),
             ]
         })
         .collect();
@@ -155,25 +148,6 @@ fn next(outcome: &StudyOutcome, config: Option<&Path>) -> Vec<String> {
         _ => {}
     }
     lines
-}
-
-/// Parameters on one line.
-pub(super) fn params(params: &BTreeMap<String, Value>) -> String {
-    params
-        .iter()
-        .map(|(name, value)| format!("{name}={}", param(value)))
-        .collect::<Vec<_>>()
-        .join(" ")
-}
-
-fn param(value: &Value) -> String {
-    match value {
-        Value::Number(number) if number.is_f64() => {
-            text::number(number.as_f64().unwrap_or_default())
-        }
-        Value::String(text) => text::printable(text),
-        other => other.to_string(),
-    }
 }
 
 /// Objective values on one line.
