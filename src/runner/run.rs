@@ -4,13 +4,13 @@ use super::job::Job;
 use super::outcome::RunOutcome;
 use super::plan::{Plan, Request};
 use super::session::{Company, Session};
-use super::stop::{Stop, StopLevel};
+use super::stop::Stop;
 use super::{RunError, Sink, resume};
 use crate::Error;
 use crate::config::Mlflow;
 use crate::report::{Reporter, RunEvent};
 use crate::store::Store;
-use crate::tracking::{ServerStatus, Settings, Shipper};
+use crate::tracking::{Report, ServerStatus, Settings, Shipper, Status};
 use explr_protocol::{Answer, Ask};
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -48,9 +48,7 @@ async fn run_here(
     check_space(store.root())?;
     let settings = Settings::resolve(&request.loaded.config.mlflow, &plan.folder, &store)?;
     let code = plan.build(sink);
-    if let StopLevel::Gentle(reason) | StopLevel::Now(reason) = stop.level() {
-        return Err(RunError::Stopped(reason).into());
-    }
+    stop.check()?;
     let code = code?;
     super::reconcile(&store)?;
     let began = Instant::now();
@@ -98,30 +96,42 @@ async fn run_here(
     outcome.duration = began.elapsed();
     sink(RunEvent::Ended(Box::new(outcome.clone())));
     if let Some(shipper) = shipper.take() {
-        let limit = sync_limit(&request.loaded.config.mlflow, outcome.stopped.is_some());
-        let level = stop.level();
-        let report = shipper.finish(limit, |status| {
-            sink(RunEvent::Tracking(status.clone()));
-            if stop.level() == level {
-                ControlFlow::Continue(())
-            } else {
-                ControlFlow::Break(())
-            }
-        });
+        let stopped = outcome.stopped.is_some();
+        let report = ship_rest(
+            shipper,
+            &request.loaded.config.mlflow,
+            stopped,
+            stop,
+            |status| sink(RunEvent::Tracking(status)),
+        );
         outcome.tracking = Some(report);
     }
     sink(RunEvent::Closed(Box::new(outcome.clone())));
     Ok(outcome)
 }
 
-/// How long the end of a command waits for tracking.
-pub(crate) fn sync_limit(mlflow: &Mlflow, stopped: bool) -> Duration {
-    let limit = mlflow.sync_timeout.0;
+/// Waits at the end of a command until all is shipped, the time for it is over,
+/// or someone asks (again) to stop. `stopped`: someone did already.
+pub(crate) fn ship_rest(
+    shipper: Shipper,
+    mlflow: &Mlflow,
+    stopped: bool,
+    stop: &Stop,
+    mut show: impl FnMut(Status),
+) -> Report {
+    let mut limit = mlflow.sync_timeout.0;
     if stopped {
-        limit.min(SYNC_WHEN_STOPPED)
-    } else {
-        limit
+        limit = limit.min(SYNC_WHEN_STOPPED);
     }
+    let level = stop.level();
+    shipper.finish(limit, |status| {
+        show(status.clone());
+        if stop.level() == level {
+            ControlFlow::Continue(())
+        } else {
+            ControlFlow::Break(())
+        }
+    })
 }
 
 /// What a run without a study answers.

@@ -1,3 +1,4 @@
+use super::RunError;
 use crate::Exit;
 use std::fmt;
 use tokio::sync::watch;
@@ -71,6 +72,14 @@ impl Stop {
     /// Whether anyone asked the run to stop.
     pub fn is_raised(&self) -> bool {
         self.level() != StopLevel::None
+    }
+
+    /// An error if anyone asked to stop before it began.
+    pub(crate) fn check(&self) -> Result<(), RunError> {
+        match self.level() {
+            StopLevel::None => Ok(()),
+            StopLevel::Gentle(reason) | StopLevel::Now(reason) => Err(RunError::Stopped(reason)),
+        }
     }
 
     /// A receiver that first tells what was raised before.

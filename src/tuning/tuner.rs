@@ -5,7 +5,7 @@ use super::recipe::{Kitchen, Recipe, Recipes};
 use super::request::{SweepRequest, Trials, TuneRequest};
 use super::{RUN_ATTR, StudyOutcome, files, make, recover};
 use crate::Error;
-use crate::config::Config;
+use crate::config::{Config, Loaded};
 use crate::report::RunEvent;
 use crate::report::study::{StudyEvent, StudyPlan, StudyReporter, TrialEnd};
 use crate::runner::{self, RunError, Stop, StopLevel, StopReason};
@@ -17,7 +17,6 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -41,7 +40,7 @@ pub fn tune(
         let planned = kitchen.plan(loaded, function)?;
         let mut sink = |event| reporter.event(&StudyEvent::Build(event));
         let recipe = kitchen.cook(loaded.clone(), function, planned, &mut sink);
-        not_stopped(stop)?;
+        stop.check()?;
         let recipes = Recipes::Search(Box::new(recipe?));
         let force = request.force;
         let open = |config: &Config, journal: &PathBuf| {
@@ -73,7 +72,7 @@ pub fn sweep(
         let mut recipes = Vec::new();
         for (chosen, loaded, plan) in planned {
             let recipe = kitchen.cook(loaded.clone(), None, plan, &mut sink);
-            not_stopped(stop)?;
+            stop.check()?;
             recipes.push((chosen.clone(), recipe?));
         }
         let all: Vec<_> = request
@@ -91,10 +90,7 @@ pub fn sweep(
 }
 
 /// Opens the store, and gets ready to make recipes for it.
-fn begin<'a>(
-    loaded: &crate::config::Loaded,
-    command: &'a [String],
-) -> Result<(Store, Kitchen<'a>), Error> {
+fn begin<'a>(loaded: &Loaded, command: &'a [String]) -> Result<(Store, Kitchen<'a>), Error> {
     let current = std::env::current_dir().unwrap_or_default();
     let store = Store::open(&current.join(loaded.resolve(&loaded.config.store)))?;
     runner::check_space(store.root())?;
@@ -105,13 +101,6 @@ fn begin<'a>(
         built: HashMap::new(),
     };
     Ok((store, kitchen))
-}
-
-fn not_stopped(stop: &Stop) -> Result<(), RunError> {
-    match stop.level() {
-        StopLevel::None => Ok(()),
-        StopLevel::Gentle(reason) | StopLevel::Now(reason) => Err(RunError::Stopped(reason)),
-    }
 }
 
 /// A study under way.
@@ -403,17 +392,12 @@ impl<'a> Tuner<'a> {
         self.emit(StudyEvent::Ended(Box::new(outcome.clone())));
         if let Some(shipper) = self.shipper {
             let stopped = matches!(end, End::Stopped(_));
-            let limit = runner::sync_limit(&self.recipes.first().loaded.config.mlflow, stopped);
-            let level = user.level();
+            let mlflow = &self.recipes.first().loaded.config.mlflow;
             let mut reporter = self.reporter.borrow_mut();
-            outcome.tracking = Some(shipper.finish(limit, |status| {
-                reporter.event(&StudyEvent::Tracking(status.clone()));
-                if user.level() == level {
-                    ControlFlow::Continue(())
-                } else {
-                    ControlFlow::Break(())
-                }
-            }));
+            let report = runner::ship_rest(shipper, mlflow, stopped, user, |status| {
+                reporter.event(&StudyEvent::Tracking(status));
+            });
+            outcome.tracking = Some(report);
         }
         self.reporter
             .into_inner()
