@@ -55,6 +55,14 @@ impl Origin {
         }
     }
 
+    /// The same for another function of this code.
+    pub(crate) fn of_function(&self, function: &str) -> Self {
+        Self {
+            function: function.to_owned(),
+            ..self.clone()
+        }
+    }
+
     /// What the checkout holds beyond its commit.
     pub(crate) fn diff(&self) -> Option<&[u8]> {
         self.diff.as_deref()

@@ -40,13 +40,21 @@ pub(super) enum Recipes {
     Sweep(Vec<(Chosen, Recipe)>),
 }
 
-/// Makes recipes. Each plugin is built once.
+/// What all recipes of one plugin share.
+#[derive(Clone)]
+pub(super) struct Built {
+    code: control::Code,
+    origin: Origin,
+    nursery: Arc<Nursery>,
+}
+
+/// Makes recipes. Each plugin is built, and git asked about it, once.
 pub(super) struct Kitchen<'a> {
     pub(super) jobs: Jobs,
     pub(super) command: &'a [String],
     /// Folder of the store.
     pub(super) store: PathBuf,
-    pub(super) built: HashMap<PathBuf, (control::Code, Arc<Nursery>)>,
+    pub(super) built: HashMap<PathBuf, Built>,
 }
 
 impl Kitchen<'_> {
@@ -73,25 +81,28 @@ impl Kitchen<'_> {
             runner::Code::Plugin(path) | runner::Code::Crate(path) => path.clone(),
             runner::Code::Program => PathBuf::new(),
         };
-        let (code, nursery) = if let Some(built) = self.built.get(&key) {
+        let built = if let Some(built) = self.built.get(&key) {
             built.clone()
         } else {
             let code = plan.build(sink)?;
             let log = self.store.join("template.log");
             let start = loaded.config.worker.start;
-            let nursery = Arc::new(Nursery::new(start, &code, &slots[0], log));
-            self.built.insert(key, (code.clone(), Arc::clone(&nursery)));
-            (code, nursery)
+            let built = Built {
+                nursery: Arc::new(Nursery::new(start, &code, &slots[0], log)),
+                origin: plan.origin(&run_request(&loaded, function, self.command)),
+                code,
+            };
+            self.built.insert(key, built.clone());
+            built
         };
-        let origin = plan.origin(&run_request(&loaded, function, self.command));
         Ok(Recipe {
             loaded,
+            origin: built.origin.of_function(&plan.function),
             plan,
-            code,
+            code: built.code,
             function: function.map(Arc::clone),
-            origin,
             slots,
-            nursery,
+            nursery: built.nursery,
         })
     }
 }
