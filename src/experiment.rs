@@ -154,6 +154,14 @@ impl Experiment {
     /// Decides what would run, without running it.
     pub fn plan(&self) -> Result<(Loaded, Plan), Error> {
         let request = self.request()?;
+        request.loaded.without_ranges()?;
+        let plan = Plan::make(&request)?;
+        Ok((request.loaded, plan))
+    }
+
+    /// Decides what the trials of a study would run, without running any.
+    pub fn plan_trials(&self) -> Result<(Loaded, Plan), Error> {
+        let request = self.request()?;
         let plan = Plan::make(&request)?;
         Ok((request.loaded, plan))
     }
@@ -165,7 +173,9 @@ impl Experiment {
 
     /// Runs it, and tells `reporter` what happens.
     pub fn run_with(&self, reporter: &mut dyn Reporter) -> Result<RunOutcome, Error> {
-        runner::run(&self.request()?, &self.stop, reporter)
+        let request = self.request()?;
+        request.loaded.without_ranges()?;
+        runner::run(&request, &self.stop, reporter)
     }
 
     /// Searches for the hyperparameters that the configuration names under
@@ -201,10 +211,8 @@ impl Experiment {
     }
 
     fn request(&self) -> Result<Request, Error> {
-        let loaded = self.loaded()?;
-        loaded.without_ranges()?;
         Ok(Request {
-            loaded,
+            loaded: self.loaded()?,
             function: self.function.as_ref().map(|slot| Arc::clone(&slot.0)),
             in_process: self.in_process,
             resume: self.resume.clone(),

@@ -7,21 +7,10 @@ mod common;
 use common::{Project, Running, processes_of, stderr, wait_for};
 use explr_study::{History, TrialState};
 use nix::sys::signal::Signal;
-use std::process::{Output, Stdio};
+use std::process::Stdio;
 
 const SPACE: &str =
     "search_space:\n  x: {type: float, low: -5, high: 5}\n  y: {type: float, low: -5, high: 5}\n";
-
-fn tune(project: &Project, arguments: &[&str]) -> Output {
-    let output = project
-        .explr()
-        .args(["tune", "config.yaml"])
-        .args(arguments)
-        .output()
-        .unwrap();
-    println!("{}", stderr(&output));
-    output
-}
 
 fn start(project: &Project, arguments: &[&str]) -> Running {
     let child = project
@@ -69,7 +58,7 @@ fn failed_trials_are_recorded_with_their_reason_and_the_study_goes_on() {
         ("not_a_number", "nan"),
     ] {
         let project = Project::new(function, SPACE);
-        let output = tune(&project, &["--n-trials", "2"]);
+        let output = project.tune(&["--n-trials", "2"]);
         assert_eq!(
             output.status.code(),
             Some(100),
@@ -87,7 +76,7 @@ fn failed_trials_are_recorded_with_their_reason_and_the_study_goes_on() {
 #[test]
 fn some_failures_among_many_have_a_code_of_their_own() {
     let project = Project::new("fails_right_of", &format!("{SPACE}seed: 3\n"));
-    let output = tune(&project, &["--n-trials", "12", "--sampler", "random"]);
+    let output = project.tune(&["--n-trials", "12", "--sampler", "random"]);
     assert_eq!(output.status.code(), Some(5));
     let history = project.history("test");
     let [complete, failed, ..] = states(&history);
@@ -103,19 +92,16 @@ fn some_failures_among_many_have_a_code_of_their_own() {
         "--max-fail",
         &budget,
     ];
-    assert_eq!(tune(&project, &within).status.code(), Some(0));
+    assert_eq!(project.tune(&within).status.code(), Some(0));
 }
 
 #[test]
 fn too_many_failures_end_the_study() {
     let project = Project::new("errors", SPACE);
-    let output = tune(&project, &["--n-trials", "50", "--max-fail", "3"]);
+    let output = project.tune(&["--n-trials", "50", "--max-fail", "3"]);
     assert_eq!(output.status.code(), Some(101));
     assert_eq!(project.history("test").trials().len(), 3);
-    let fast = tune(
-        &project,
-        &["--study", "fast", "--n-trials", "50", "--fail-fast"],
-    );
+    let fast = project.tune(&["--study", "fast", "--n-trials", "50", "--fail-fast"]);
     assert_eq!(fast.status.code(), Some(101));
     assert_eq!(project.history("fast").trials().len(), 1);
 }
@@ -126,7 +112,7 @@ fn a_hung_trial_times_out_and_the_next_one_runs() {
         "hangs",
         &format!("{SPACE}worker: {{timeout: 1s, grace: 0s}}\n"),
     );
-    let output = tune(&project, &["--n-trials", "2", "--jobs", "2"]);
+    let output = project.tune(&["--n-trials", "2", "--jobs", "2"]);
     assert_eq!(output.status.code(), Some(100));
     let history = project.history("test");
     for trial in history.trials() {
@@ -142,7 +128,7 @@ fn a_hung_trial_times_out_and_the_next_one_runs() {
 #[test]
 fn a_failed_trial_is_repeated_under_its_number_if_the_config_says_so() {
     let project = Project::new("fails_first", &format!("{SPACE}worker: {{retries: 1}}\n"));
-    assert_eq!(tune(&project, &["--n-trials", "2"]).status.code(), Some(0));
+    assert_eq!(project.tune(&["--n-trials", "2"]).status.code(), Some(0));
     assert_eq!(states(&project.history("test")), [2, 0, 0, 0]);
 }
 
@@ -162,7 +148,7 @@ fn a_killed_orchestrator_loses_nothing_and_leaves_nothing_running() {
             processes_of(&run).is_empty().then_some(())
         });
     }
-    let output = tune(&project, &arguments);
+    let output = project.tune(&arguments);
     assert_eq!(output.status.code(), Some(0));
     let history = project.history("test");
     assert_eq!(states(&history), [12, 0, 0, 0]);
@@ -197,7 +183,7 @@ fn the_first_interrupt_lets_trials_stop_and_the_same_command_continues_them() {
         let history = project.history("test");
         assert_eq!(history.count(TrialState::Running), 0);
         assert!(history.count(TrialState::Waiting) > 0);
-        assert_eq!(tune(&project, &arguments).status.code(), Some(0));
+        assert_eq!(project.tune(&arguments).status.code(), Some(0));
         assert_eq!(states(&project.history("test")), [6, 0, 0, 0]);
     }
 }
@@ -208,7 +194,7 @@ fn the_time_limit_has_its_own_code_and_the_study_can_go_on() {
         "bowl",
         &format!("{SPACE}hyperparameters: {{pause_ms: 100}}\n"),
     );
-    let output = tune(&project, &["--n-trials", "100", "--timeout", "1s"]);
+    let output = project.tune(&["--n-trials", "100", "--timeout", "1s"]);
     assert_eq!(output.status.code(), Some(124));
     let history = project.history("test");
     assert_eq!(history.count(TrialState::Running), 0);
@@ -223,7 +209,7 @@ fn a_second_orchestrator_is_told_who_has_the_study() {
     );
     let mut first = start(&project, &["--n-trials", "50"]);
     wait_for_trials(&project, 1);
-    let second = tune(&project, &["--n-trials", "50"]);
+    let second = project.tune(&["--n-trials", "50"]);
     assert_eq!(second.status.code(), Some(8));
     let said = stderr(&second);
     assert!(said.contains(&first.pid().to_string()), "{said}");
@@ -257,13 +243,13 @@ fn a_worker_killed_from_outside_takes_nobody_with_it() {
 #[test]
 fn a_damaged_study_journal_is_refused_with_its_line() {
     let project = Project::new("bowl", SPACE);
-    assert_eq!(tune(&project, &["--n-trials", "2"]).status.code(), Some(0));
+    assert_eq!(project.tune(&["--n-trials", "2"]).status.code(), Some(0));
     let journal = project.path().join(".explr/studies/test.journal");
     let text = std::fs::read_to_string(&journal).unwrap();
     let mut lines: Vec<&str> = text.lines().collect();
     lines[1] = "garbage";
     std::fs::write(&journal, lines.join("\n") + "\n").unwrap();
-    let output = tune(&project, &["--n-trials", "4"]);
+    let output = project.tune(&["--n-trials", "4"]);
     assert_eq!(output.status.code(), Some(9));
     assert!(
         stderr(&output).contains("test.journal, line 2"),
@@ -276,14 +262,14 @@ fn a_damaged_study_journal_is_refused_with_its_line() {
 fn a_torn_last_line_of_a_study_costs_that_line_alone() {
     use std::io::Write;
     let project = Project::new("bowl", SPACE);
-    assert_eq!(tune(&project, &["--n-trials", "2"]).status.code(), Some(0));
+    assert_eq!(project.tune(&["--n-trials", "2"]).status.code(), Some(0));
     let journal = project.path().join(".explr/studies/test.journal");
     let mut file = std::fs::OpenOptions::new()
         .append(true)
         .open(&journal)
         .unwrap();
     file.write_all(b"{\"op_code\":4,\"worker").unwrap();
-    assert_eq!(tune(&project, &["--n-trials", "4"]).status.code(), Some(0));
+    assert_eq!(project.tune(&["--n-trials", "4"]).status.code(), Some(0));
     assert_eq!(states(&project.history("test")), [4, 0, 0, 0]);
 }
 
@@ -293,7 +279,7 @@ fn what_trials_leave_behind_is_ended() {
         "has_children",
         &format!("{SPACE}hyperparameters: {{return: true}}\n"),
     );
-    let output = tune(&project, &["--n-trials", "3", "--jobs", "2"]);
+    let output = project.tune(&["--n-trials", "3", "--jobs", "2"]);
     assert_eq!(output.status.code(), Some(0));
     for run in project.store().runs().unwrap() {
         assert_eq!(processes_of(&run), [0; 0]);

@@ -8,25 +8,13 @@ use common::{Project, events, stderr};
 use explr_protocol::Event;
 use explr_study::{History, Trial, TrialState};
 use std::collections::BTreeSet;
-use std::process::Output;
 
 /// A bowl with its bottom at x = 1, y = -2.
 const BOWL: &str =
     "search_space:\n  x: {type: float, low: -5, high: 5}\n  y: {type: float, low: -5, high: 5}\n";
 
-fn tune(project: &Project, arguments: &[&str]) -> Output {
-    let output = project
-        .explr()
-        .args(["tune", "config.yaml"])
-        .args(arguments)
-        .output()
-        .unwrap();
-    println!("{}", stderr(&output));
-    output
-}
-
 fn code(project: &Project, arguments: &[&str]) -> i32 {
-    tune(project, arguments).status.code().unwrap()
+    project.tune(arguments).status.code().unwrap()
 }
 
 fn params(trial: &Trial) -> Vec<String> {
@@ -91,7 +79,7 @@ fn a_changed_space_is_refused_unless_forced() {
     let project = Project::new("bowl", BOWL);
     assert_eq!(code(&project, &["--n-trials", "3"]), 0);
     let wider = ["--n-trials", "6", "search_space.x.high=9"];
-    let refused = tune(&project, &wider);
+    let refused = project.tune(&wider);
     assert_eq!(refused.status.code(), Some(3));
     let said = stderr(&refused);
     assert!(
@@ -207,6 +195,16 @@ fn ranges_on_the_command_line_make_the_space() {
 }
 
 #[test]
+fn a_dry_run_takes_ranges_and_runs_nothing() {
+    let project = Project::new("bowl", "hyperparameters: {y: -2}\n");
+    let output = project.tune(&["x=uniform[0:2]", "--dry-run"]);
+    assert_eq!(output.status.code(), Some(0));
+    let shown = String::from_utf8(output.stdout).unwrap();
+    assert!(shown.contains("search_space"), "{shown}");
+    assert!(!project.path().join(".explr").exists());
+}
+
+#[test]
 fn a_good_value_ends_the_study() {
     let project = Project::new("bowl", BOWL);
     assert_eq!(code(&project, &["--n-trials", "200", "--stop-at", "30"]), 0);
@@ -273,7 +271,7 @@ fn several_objectives_have_a_front() {
 #[test]
 fn jobs_that_have_no_room_are_refused_before_anything_runs() {
     let project = Project::new("bowl", &format!("{BOWL}resources: {{gpus: 99}}\n"));
-    let output = tune(&project, &["--n-trials", "1"]);
+    let output = project.tune(&["--n-trials", "1"]);
     assert_eq!(output.status.code(), Some(7), "{}", stderr(&output));
     assert!(
         !project

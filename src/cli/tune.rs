@@ -100,7 +100,7 @@ pub(crate) fn execute(args: &Args) -> anyhow::Result<Exit> {
         experiment = experiment.force();
     }
     if args.dry_run {
-        let (loaded, plan) = experiment.plan()?;
+        let (loaded, plan) = experiment.plan_trials()?;
         return super::run::show_plan(&loaded, &plan, args.json).map(|()| Exit::Ok);
     }
     interrupt::listen(experiment.stop_handle()).context("signals can't be handled")?;

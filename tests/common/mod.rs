@@ -95,7 +95,19 @@ impl Project {
         output
     }
 
-    /// The same, still running.
+    /// `explr tune config.yaml` with further arguments, to its end.
+    pub fn tune(&self, arguments: &[&str]) -> Output {
+        let mut command = self.explr();
+        let output = command
+            .args(["tune", "config.yaml"])
+            .args(arguments)
+            .output()
+            .unwrap();
+        println!("{}", stderr(&output));
+        output
+    }
+
+    /// `explr run`, still running.
     pub fn start(&self, arguments: &[&str]) -> Running {
         let child = self
             .command(arguments)
