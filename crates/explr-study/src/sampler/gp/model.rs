@@ -5,9 +5,9 @@ use crate::sampler::linalg::{Cholesky, dot};
 /// Steps of the search for hyperparameters.
 const ITERATIONS: usize = 40;
 
-/// Bounds of the length scales, and of the noise's share of the variance.
+/// Bounds of the length scales, and of the noise in units of the variance.
 const SCALES: (f64, f64) = (0.01, 1000.0);
-const NOISES: (f64, f64) = (1e-6, 0.5);
+const NOISES: (f64, f64) = (1e-6, 3.0);
 
 /// How many trials the belief in a variance of 1 is worth.
 const BELIEF: f64 = 5.0;
@@ -37,7 +37,7 @@ pub(in crate::sampler) struct Model {
 pub(in crate::sampler) struct Scales {
     /// For each group of coordinates, the logarithm of its length scale.
     logs: Vec<f64>,
-    /// The noise's share of the variance.
+    /// The noise, in units of the variance.
     noise: f64,
 }
 
@@ -303,9 +303,9 @@ fn density(x: &[f64], distances: &[Vec<Vec<f64>>], targets: &[f64]) -> Option<(f
         gradient.push(-2.0 * weight * sum - (log - middle) / 3.0);
         value -= (log - middle).powi(2) / 6.0;
     }
-    // A gamma prior that wants little noise, and hardly minds none.
-    value += 0.1 * noise.ln() - 30.0 * noise;
-    gradient.push(0.5 * noise * trace + 0.1 - 30.0 * noise);
+    // A gamma prior: noise is believed to be less than the variance.
+    value += 0.1 * noise.ln() - 3.0 * noise;
+    gradient.push(0.5 * noise * trace + 0.1 - 3.0 * noise);
     Some((value, gradient))
 }
 

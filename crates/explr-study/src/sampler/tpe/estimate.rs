@@ -149,7 +149,7 @@ impl<'a> Group<'a> {
         let (good, others) = used.split_at(good);
         let weights: Vec<f64> = (0..good.len())
             .map(|place| (good.len() as f64 + 0.5 - place as f64).ln())
-            .map(|weight| weight + 0.2)
+            .map(|weight| weight + 1.2)
             .collect();
         let stride = others.len().div_ceil(MOST_OTHERS).max(1);
         let running = columns
