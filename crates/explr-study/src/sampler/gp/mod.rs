@@ -174,15 +174,15 @@ pub(super) fn most_promising(
     effort: Effort,
     rng: &mut Rng,
 ) -> Vec<f64> {
+    for units in running {
+        model.believe(encoding.point(&units));
+    }
     // Noise makes the luckiest trial look better than its parameters are.
     let best = model
         .points()
         .iter()
         .map(|point| model.predict(point).mean)
         .fold(f64::INFINITY, f64::min);
-    for units in running {
-        model.believe(encoding.point(&units));
-    }
     let acquisition = Acquisition {
         model: &model,
         encoding,

@@ -147,4 +147,97 @@ mod tests {
         let (own, random) = (best(study(Tpe::new(4, 10), 100)), best(study(Random, 100)));
         assert!(own < 0.5 * random, "{own} {random}");
     }
+
+    /// A study over two numbers.
+    fn plane(objectives: usize) -> Study {
+        let space = SearchSpace::builder()
+            .float("x", 0.0..=1.0)
+            .float("y", 0.0..=1.0)
+            .build()
+            .unwrap();
+        Study::builder("plane")
+            .space(space)
+            .sampler(Tpe::new(7, 10))
+            .directions(vec![crate::Direction::Minimize; objectives])
+            .seed(7)
+            .build()
+            .unwrap()
+    }
+
+    fn at(asked: &crate::Asked) -> (f64, f64) {
+        let coordinate = |name: &str| asked.params[name].as_f64().unwrap();
+        (coordinate("x"), coordinate("y"))
+    }
+
+    #[test]
+    fn parallel_trials_are_spread() {
+        let mut study = plane(1);
+        for _ in 0..16 {
+            let asked = study.ask().unwrap().unwrap();
+            let (x, y) = at(&asked);
+            let loss = (x - 0.3).powi(2) + (y - 0.6).powi(2);
+            study
+                .tell(asked.number, Finish::Complete(vec![loss]))
+                .unwrap();
+        }
+        let running: Vec<(f64, f64)> = (0..8).map(|_| at(&study.ask().unwrap().unwrap())).collect();
+        let nearest = |index: usize| {
+            let (x, y) = running[index];
+            let earlier = running[..index].iter();
+            earlier
+                .map(|other| (other.0 - x).hypot(other.1 - y))
+                .fold(f64::INFINITY, f64::min)
+        };
+        assert!((0..8).all(|index| nearest(index) > 1e-6), "{running:?}");
+        let apart = (0..8).filter(|index| nearest(*index) > 0.1).count();
+        assert!(apart >= 5, "{running:?}");
+    }
+
+    #[test]
+    fn several_objectives_are_all_served() {
+        // The best trials lie on the line between two corners.
+        let mut study = plane(2);
+        let mut near = 0;
+        for number in 0..120 {
+            let asked = study.ask().unwrap().unwrap();
+            let (x, y) = at(&asked);
+            let values = vec![x * x + y * y, (x - 1.0).powi(2) + (y - 1.0).powi(2)];
+            study.tell(asked.number, Finish::Complete(values)).unwrap();
+            near += usize::from(number >= 60 && (x - y).abs() < 0.2);
+        }
+        // Chance alone would bring 0.36 of them there.
+        assert!(near > 36, "{near} of 60");
+        let front = study.history().pareto_front();
+        let along: Vec<f64> = front
+            .iter()
+            .map(|trial| trial.params["x"].internal)
+            .collect();
+        let (low, high) = (
+            along.iter().copied().reduce(f64::min),
+            along.iter().copied().reduce(f64::max),
+        );
+        assert!(low.unwrap() < 0.25 && high.unwrap() > 0.75, "{along:?}");
+    }
+
+    #[test]
+    fn equal_and_infinite_losses_are_no_obstacle() {
+        for losses in [
+            [1.0; 3],
+            [f64::INFINITY; 3],
+            [f64::NEG_INFINITY, 0.0, f64::INFINITY],
+        ] {
+            let mut study = plane(1);
+            let mut seen = std::collections::BTreeSet::new();
+            for number in 0..60 {
+                let asked = study.ask().unwrap().unwrap();
+                let (x, y) = at(&asked);
+                assert!((0.0..=1.0).contains(&x) && (0.0..=1.0).contains(&y));
+                seen.insert((x.to_bits(), y.to_bits()));
+                study
+                    .tell(asked.number, Finish::Complete(vec![losses[number % 3]]))
+                    .unwrap();
+            }
+            assert!(seen.len() > 55, "{} points for {losses:?}", seen.len());
+        }
+    }
 }
