@@ -420,8 +420,3 @@ OBJECTIVES = {
     "boosting, diabetes": boosting_diabetes,
     "models, wine": models_wine,
 }
-
-
-def make(name, seed):
-    """The objective of this name for a seed."""
-    return OBJECTIVES[name](np.random.default_rng([seed, *name.encode()]))

@@ -19,21 +19,29 @@ import pathlib
 
 import numpy as np
 
+import further
 import objectives
 from samplers import open_study
+
+OBJECTIVES = objectives.OBJECTIVES | further.OBJECTIVES
+
+
+def make(name, seed):
+    """The objective of this name for a seed."""
+    return OBJECTIVES[name](np.random.default_rng([seed, *name.encode()]))
 
 
 def run(job):
     """One study; the value (where noisy: the true one) of the trial that looked best."""
     sampler, name, seed, trials = job
-    objective = objectives.make(name, seed)
+    objective = make(name, seed)
     study = open_study(sampler, objective.space, seed)
     best = (math.inf, math.inf)
     cache = {}
     for _ in range(trials):
         number, params = study.ask()
         key = json.dumps(params, sort_keys=True)
-        if key not in cache or name.startswith("noisy"):
+        if key not in cache or "noisy" in name:
             cache[key] = objective(params)
         best = min(best, cache[key])
         study.tell(number, cache[key][0])
@@ -87,7 +95,7 @@ def main():
     args = parser.parse_args()
     samplers = args.samplers.split(",")
     parts = args.objectives.split(",") if args.objectives else [""]
-    names = [name for name in objectives.OBJECTIVES if any(part in name for part in parts)]
+    names = [name for name in OBJECTIVES if any(part in name for part in parts)]
     found = {}
     for path in args.reuse:
         for sampler, name, seed, trials, value in json.loads(path.read_text()):
