@@ -1,7 +1,7 @@
 use super::stop::StopReason;
 use crate::Exit;
 use crate::config::interpolate::InterpolateError;
-use explr_protocol::Device;
+use explr_protocol::{Device, FailureClass};
 use std::io;
 use std::path::PathBuf;
 
@@ -156,6 +156,19 @@ pub enum RunError {
     /// Someone stopped it before it began.
     #[error("stopped before the run began ({0})")]
     Stopped(StopReason),
+    /// A trial failed for what every other trial of the study would meet too.
+    #[error(
+        "trial {number}: {message}\n\
+         help: put it right and run the same command again: the study goes on with this trial"
+    )]
+    TrialBlocked {
+        /// The trial.
+        number: u64,
+        /// What kind of failure it was.
+        class: FailureClass,
+        /// What happened.
+        message: String,
+    },
     /// Tracking was required and there is none.
     #[error("MLflow is required and can't be reached: {why}")]
     TrackingRequired {
@@ -182,6 +195,10 @@ impl RunError {
             }
             Self::NoSpace { .. } | Self::NotWritable { .. } => Exit::Store,
             Self::Stopped(reason) => reason.exit(),
+            Self::TrialBlocked { class, .. } => match class {
+                FailureClass::Plugin => Exit::Plugin,
+                _ => Exit::Store,
+            },
             Self::TrackingRequired { .. } => Exit::Tracking,
             Self::NotServed | Self::Spawn { .. } | Self::Wait(_) | Self::EventLoop(_) => Exit::Bug,
         }

@@ -1,15 +1,15 @@
 //! One trial, from its parameters to what came of it.
 
 use super::objective::{Verdict, judge};
-use super::recipe::Recipe;
+use super::recipe::{Recipe, Recipes};
 use super::tuner::Tuner;
 use super::{RUN_ATTR, export, note_failure};
 use crate::Error;
 use crate::config::Loaded;
 use crate::report::study::{StudyEvent, TrialEnd, TrialStart};
-use crate::runner::{Company, Job, Session};
+use crate::runner::{Company, Job, RunError, Session};
 use crate::store::{StudyRef, StudyRole};
-use explr_protocol::{Answer, Ask, TrialRef};
+use explr_protocol::{Answer, Ask, Failure, FailureClass, TrialRef};
 use explr_study::{Asked, Distribution, Finish, StudyError, Trial, TrialState};
 use std::time::Instant;
 
@@ -60,13 +60,17 @@ impl Tuner<'_> {
         };
         let config = &recipe.loaded.config;
         let mut study = self.study.borrow_mut();
-        let verdict = judge(
-            outcome.state,
-            outcome.result.as_ref(),
-            outcome.failure.as_ref(),
-            &self.objectives,
-            recipe.prunes_oom(),
-        );
+        let verdict = if self.is_hopeless(outcome.failure.as_ref()) {
+            Verdict::Again
+        } else {
+            judge(
+                outcome.state,
+                outcome.result.as_ref(),
+                outcome.failure.as_ref(),
+                &self.objectives,
+                recipe.prunes_oom(),
+            )
+        };
         let failure = match verdict {
             Verdict::Over(finish, failure) => {
                 if let Some(failure) = &failure {
@@ -83,6 +87,14 @@ impl Tuner<'_> {
             }
             Verdict::Again => {
                 study.release(number)?;
+                if let Some(Failure { class, message, .. }) = outcome.failure {
+                    return Err(RunError::TrialBlocked {
+                        number,
+                        class,
+                        message,
+                    }
+                    .into());
+                }
                 None
             }
         };
@@ -99,6 +111,13 @@ impl Tuner<'_> {
             duration: began.elapsed(),
             is_best: best == Some(number),
         })
+    }
+
+    /// Whether every other trial would fail in the same way: in a search, all
+    /// have the same plugin.
+    fn is_hopeless(&self, failure: Option<&Failure>) -> bool {
+        matches!(self.recipes, Recipes::Search(_))
+            && failure.is_some_and(|failure| failure.class == FailureClass::Plugin)
     }
 
     /// Makes the trial's run, or takes up the one that was interrupted.
@@ -172,8 +191,14 @@ impl Tuner<'_> {
                 .and_then(|distribution| study.suggest(number, &name, &distribution))
                 .map(Answer::Value),
         };
-        answered.unwrap_or_else(|error| Answer::Refused {
-            message: error.to_string(),
+        answered.unwrap_or_else(|error| {
+            let message = error.to_string();
+            // No fault of the trial's: it is stopped before it hears of it,
+            // and asks again when the study goes on.
+            if matches!(error, StudyError::Storage(_)) {
+                self.break_off(error.into());
+            }
+            Answer::Refused { message }
         })
     }
 }

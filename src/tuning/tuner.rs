@@ -121,6 +121,8 @@ pub(super) struct Tuner<'a> {
     ledger: RefCell<Ledger>,
     reporter: RefCell<&'a mut dyn StudyReporter>,
     shown: RefCell<Option<Status>>,
+    /// Why explr can't go on with the study.
+    broken: RefCell<Option<Error>>,
     _lock: StudyLock,
 }
 
@@ -199,6 +201,7 @@ impl<'a> Tuner<'a> {
             journal,
             reporter: RefCell::new(reporter),
             shown: RefCell::new(None),
+            broken: RefCell::new(None),
             _lock: lock,
         };
         tuner.emit(StudyEvent::Planned(Box::new(tuner.describe())));
@@ -224,7 +227,9 @@ impl<'a> Tuner<'a> {
                     self.emit(StudyEvent::Tracking(status));
                 }
             };
-            runner::wait_for_server(shipper, &mut sink).await?;
+            if let Err(error) = runner::wait_for_server(shipper, &mut sink).await {
+                self.break_off(error.into());
+            }
         }
         let timeout = first.loaded.config.tune.timeout.map(|limit| limit.0);
         let mut deadline = std::pin::pin!(sleep(timeout));
@@ -232,10 +237,9 @@ impl<'a> Tuner<'a> {
         let mut ticks = tokio::time::interval(ASIDE);
         let mut free: Vec<usize> = (0..first.slots.len()).rev().collect();
         let mut running = FuturesUnordered::new();
-        let mut broken: Option<Error> = None;
         let (mut ran, mut failed) = (0, 0);
         loop {
-            while broken.is_none() && self.ledger.borrow().wants_more() {
+            while self.broken.borrow().is_none() && self.ledger.borrow().wants_more() {
                 let Some(slot) = free.pop() else { break };
                 match self.study.borrow_mut().ask() {
                     Ok(Some(asked)) => {
@@ -251,7 +255,7 @@ impl<'a> Tuner<'a> {
                     }
                     Err(error) => {
                         free.push(slot);
-                        broken = Some(error.into());
+                        self.break_off(error.into());
                     }
                 }
             }
@@ -271,15 +275,15 @@ impl<'a> Tuner<'a> {
                             ran += u64::from(trial.state.is_finished());
                             failed += u64::from(trial.state == TrialState::Failed);
                             if let Err(error) = self.take_in(trial) {
-                                broken.get_or_insert(error);
+                                self.break_off(error);
                             }
                         }
                         Err(error) => {
                             self.ledger.borrow_mut().finished(TrialState::Waiting, None);
-                            broken.get_or_insert(error);
+                            self.break_off(error);
                         }
                     }
-                    if broken.is_some() || self.ledger.borrow().early_end().is_some_and(|end| end != End::Exhausted) {
+                    if self.ledger.borrow().early_end().is_some_and(|end| end != End::Exhausted) {
                         self.stop_trials();
                     }
                 }
@@ -293,7 +297,7 @@ impl<'a> Tuner<'a> {
             }
         }
         drop(running);
-        self.end(user, broken, ran, failed)
+        self.end(user, ran, failed)
     }
 
     async fn trial_on(&self, asked: Asked, slot: usize) -> (usize, Result<TrialEnd, Error>) {
@@ -326,6 +330,12 @@ impl<'a> Tuner<'a> {
         }
     }
 
+    /// Ends the study for what explr can't do. The first reason counts.
+    pub(super) fn break_off(&self, error: Error) {
+        self.broken.borrow_mut().get_or_insert(error);
+        self.stop_trials();
+    }
+
     fn take_in(&self, trial: TrialEnd) -> Result<(), Error> {
         let value = trial.values.first().copied();
         self.ledger.borrow_mut().finished(trial.state, value);
@@ -349,13 +359,8 @@ impl<'a> Tuner<'a> {
     }
 
     /// Writes the end of the study and waits for tracking.
-    fn end(
-        self,
-        user: &Stop,
-        broken: Option<Error>,
-        ran: u64,
-        failed: u64,
-    ) -> Result<StudyOutcome, Error> {
+    fn end(self, user: &Stop, ran: u64, failed: u64) -> Result<StudyOutcome, Error> {
+        let broken = self.broken.take();
         let history = self.study.borrow().history().clone();
         let end = self.ledger.borrow().early_end().unwrap_or(End::Enough);
         let complete = history.count(TrialState::Complete) > 0;
