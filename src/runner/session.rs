@@ -148,7 +148,14 @@ impl Session {
                 });
                 continue;
             }
-            self.note(state, failure.clone())?;
+            let written = self.note(state, failure.clone());
+            // The journal is what failed, and the outcome says so.
+            let is_known = failure
+                .as_ref()
+                .is_some_and(|failure| failure.class == FailureClass::Journal);
+            if !is_known {
+                written?;
+            }
             return Ok(RunOutcome {
                 run_id: self.dir.id().clone(),
                 folder: self.dir.path().to_owned(),
