@@ -411,7 +411,7 @@ fn a_trial_for_which_the_disk_has_no_room_is_kept_for_later() {
     let later = project.history("test");
     assert_eq!(states(&later), [4, 0, 0, 0]);
     for (old, new) in history.trials().iter().zip(later.trials()) {
-        assert_eq!(old.params["most"].internal, new.params["most"].internal);
+        assert_eq!(old.params, new.params);
         assert_eq!(new.values, [new.params["most"].internal]);
     }
 }
@@ -488,4 +488,78 @@ fn a_plugin_that_can_not_be_loaded_ends_the_study_and_fails_no_trial() {
     let mended = format!("{}:bowl", fixture().display());
     let output = project.tune(&["--n-trials", "2", "--train-fn", &mended]);
     assert_eq!(output.status.code(), Some(0));
+}
+
+/// A machine with these GPUs, each for one trial at a time.
+struct Gpus {
+    project: Project,
+    drivers: tempfile::TempDir,
+}
+
+impl Gpus {
+    fn new(names: &[&str], more: &str) -> Self {
+        let more = format!("{SPACE}device: auto\nresources: {{gpus: 1}}\n{more}");
+        let project = Project::new("loses_gpus", &more);
+        let drivers = tempfile::tempdir().unwrap();
+        let library = build_plugins("release").join("libfake_nvml.so");
+        for name in ["libnvidia-ml.so", "libnvidia-ml.so.1"] {
+            std::os::unix::fs::symlink(&library, drivers.path().join(name)).unwrap();
+        }
+        let gpus = drivers.path().join("gpus");
+        std::fs::create_dir(&gpus).unwrap();
+        for name in names {
+            std::fs::write(gpus.join(name), "").unwrap();
+        }
+        Self { project, drivers }
+    }
+
+    fn tune(&self) -> Output {
+        let mut command = self.project.explr();
+        command
+            .args(["tune", "config.yaml", "--n-trials", "6"])
+            .env_remove("LIBTORCH")
+            .env_remove("VIRTUAL_ENV")
+            .env("LD_LIBRARY_PATH", self.drivers.path())
+            .env("FAKE_GPUS", self.drivers.path().join("gpus"));
+        let output = command.output().unwrap();
+        println!("{}", stderr(&output));
+        output
+    }
+}
+
+#[test]
+fn a_lost_gpu_gets_no_more_trials_and_its_trial_runs_elsewhere() {
+    for silently in [false, true] {
+        let more = format!("hyperparameters: {{lost: GPU-a, silently: {silently}}}\n");
+        let gpus = Gpus::new(&["GPU-a", "GPU-b"], &more);
+        let output = gpus.tune();
+        assert_eq!(output.status.code(), Some(0));
+        assert!(stderr(&output).contains("GPU-a is lost"));
+        let history = gpus.project.history("test");
+        assert_eq!(states(&history), [6, 0, 0, 0]);
+        let attempts: Vec<u32> = history
+            .trials()
+            .iter()
+            .map(|trial| gpus.project.run_of(trial).summary().unwrap().attempt)
+            .collect();
+        assert_eq!(attempts.iter().filter(|attempt| **attempt == 2).count(), 1);
+        assert_eq!(attempts.iter().sum::<u32>(), 7);
+    }
+}
+
+#[test]
+fn a_study_without_a_gpu_left_ends_and_goes_on_when_there_is_one() {
+    let more = "hyperparameters: {lost: \"GPU-a, GPU-b\", silently: false}\n";
+    let gpus = Gpus::new(&["GPU-a", "GPU-b"], more);
+    let output = gpus.tune();
+    let said = stderr(&output);
+    assert_eq!(output.status.code(), Some(7));
+    assert!(said.contains("no GPU is left: GPU-a, GPU-b"), "{said}");
+    let [complete, failed, running, waiting] = states(&gpus.project.history("test"));
+    assert_eq!([complete, failed, running], [0, 0, 0]);
+    assert!((1..=2).contains(&waiting));
+    let folder = gpus.drivers.path().join("gpus");
+    std::fs::rename(folder.join("GPU-a"), folder.join("GPU-c")).unwrap();
+    assert_eq!(gpus.tune().status.code(), Some(0));
+    assert_eq!(states(&gpus.project.history("test")), [6, 0, 0, 0]);
 }

@@ -169,6 +169,16 @@ pub enum RunError {
         /// What happened.
         message: String,
     },
+    /// Every GPU of a study was lost.
+    #[error(
+        "no GPU is left: {gpus} can't be used any more\n\
+         help: `nvidia-smi` and the kernel's log (`dmesg | grep Xid`) tell more; run the same \
+         command again when there is a GPU: the study goes on"
+    )]
+    GpusLost {
+        /// Their UUIDs, with commas.
+        gpus: String,
+    },
     /// Tracking was required and there is none.
     #[error("MLflow is required and can't be reached: {why}")]
     TrackingRequired {
@@ -190,9 +200,10 @@ impl RunError {
             Self::NoCargo(_) | Self::Build { .. } | Self::NoLibrary { .. } | Self::Plugin(_) => {
                 Exit::Plugin
             }
-            Self::NoDevice { .. } | Self::Resources { .. } | Self::TooManyJobs { .. } => {
-                Exit::Resources
-            }
+            Self::NoDevice { .. }
+            | Self::Resources { .. }
+            | Self::TooManyJobs { .. }
+            | Self::GpusLost { .. } => Exit::Resources,
             Self::NoSpace { .. } | Self::NotWritable { .. } => Exit::Store,
             Self::Stopped(reason) => reason.exit(),
             Self::TrialBlocked { class, .. } => match class {

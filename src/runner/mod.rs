@@ -43,7 +43,7 @@ pub use stop::{Stop, StopReason};
 
 pub(crate) use job::Job;
 pub(crate) use provenance::Origin;
-pub(crate) use resources::{Jobs, slots};
+pub(crate) use resources::{Jobs, Slots, slots};
 pub(crate) use run::{check_space, ship_rest, wait_for_server};
 pub(crate) use session::{Company, Session};
 pub(crate) use spawn::Spawn;

@@ -9,7 +9,7 @@ use super::outcome::RunOutcome;
 use super::spawn::{Spawn, own_arguments};
 use super::stop::{Stop, StopLevel};
 use super::template::Template;
-use super::{RunError, Sink, in_process};
+use super::{RunError, Sink, in_process, resources};
 use crate::Error;
 use crate::config::{CudaOom, WorkerConfig, interpolate};
 use crate::report::{RunEvent, RunPlan};
@@ -133,6 +133,7 @@ impl Session {
                 }
             };
             let (state, result, failure) = judge(&ended);
+            let failure = failure.map(|failure| self.with_lost_gpu(failure));
             let again = failure
                 .as_ref()
                 .filter(|failure| is_repeated(&worker, failure.class))
@@ -210,6 +211,16 @@ impl Session {
             sink,
         )
         .await?)
+    }
+
+    /// The failure, put down to the GPU where the driver has lost that: CUDA
+    /// itself often knows of an unknown error only, or hangs.
+    fn with_lost_gpu(&self, mut failure: Failure) -> Failure {
+        if let Some(gpu) = resources::lost(&self.job.granted.gpus) {
+            failure.class = FailureClass::GpuLost;
+            failure.message = format!("the driver has lost {gpu}; {}", failure.message);
+        }
+        failure
     }
 
     fn assignment(&self) -> Result<Assignment, Error> {

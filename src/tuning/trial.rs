@@ -60,7 +60,10 @@ impl Tuner<'_> {
         };
         let config = &recipe.loaded.config;
         let mut study = self.study.borrow_mut();
-        let verdict = if self.is_hopeless(outcome.failure.as_ref()) {
+        let gpus = &recipe.slots.all[slot].gpus;
+        let class = outcome.failure.as_ref().map(|failure| failure.class);
+        let lost_gpu = class == Some(FailureClass::GpuLost) && !gpus.is_empty();
+        let verdict = if lost_gpu || self.is_hopeless(class) {
             Verdict::Again
         } else {
             judge(
@@ -87,7 +90,9 @@ impl Tuner<'_> {
             }
             Verdict::Again => {
                 study.release(number)?;
-                if let Some(Failure { class, message, .. }) = outcome.failure {
+                if lost_gpu {
+                    self.lose(gpus);
+                } else if let Some(Failure { class, message, .. }) = outcome.failure {
                     return Err(RunError::TrialBlocked {
                         number,
                         class,
@@ -115,9 +120,8 @@ impl Tuner<'_> {
 
     /// Whether every other trial would fail in the same way: in a search, all
     /// have the same plugin.
-    fn is_hopeless(&self, failure: Option<&Failure>) -> bool {
-        matches!(self.recipes, Recipes::Search(_))
-            && failure.is_some_and(|failure| failure.class == FailureClass::Plugin)
+    fn is_hopeless(&self, class: Option<FailureClass>) -> bool {
+        matches!(self.recipes, Recipes::Search(_)) && class == Some(FailureClass::Plugin)
     }
 
     /// Makes the trial's run, or takes up the one that was interrupted.
@@ -128,7 +132,7 @@ impl Tuner<'_> {
         loaded: Loaded,
         slot: usize,
     ) -> Result<Session, Error> {
-        let granted = recipe.slots[slot].clone();
+        let granted = recipe.slots.all[slot].clone();
         let mut manifest = recipe.origin.manifest(&loaded, &granted);
         manifest.study = Some(StudyRef {
             study: self.name.clone(),

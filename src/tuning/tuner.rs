@@ -16,7 +16,7 @@ use explr_study::{Asked, Study, StudyLock, TrialState};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -123,6 +123,8 @@ pub(super) struct Tuner<'a> {
     shown: RefCell<Option<Status>>,
     /// Why explr can't go on with the study.
     broken: RefCell<Option<Error>>,
+    /// UUIDs of the GPUs that were lost on the way.
+    lost: RefCell<BTreeSet<String>>,
     _lock: StudyLock,
 }
 
@@ -135,7 +137,7 @@ fn enter_parent(study: &mut Study, store: &Store, recipe: &Recipe) -> Result<Par
         .user_attrs()
         .get(RUN_ATTR)
         .and_then(|id| store.run(id.as_str()?).ok());
-    let mut manifest = recipe.origin.manifest(&recipe.loaded, &recipe.slots[0]);
+    let mut manifest = recipe.origin.manifest(&recipe.loaded, &recipe.slots.all[0]);
     manifest.study = Some(StudyRef {
         study: name,
         role: StudyRole::Study,
@@ -202,6 +204,7 @@ impl<'a> Tuner<'a> {
             reporter: RefCell::new(reporter),
             shown: RefCell::new(None),
             broken: RefCell::new(None),
+            lost: RefCell::new(BTreeSet::new()),
             _lock: lock,
         };
         tuner.emit(StudyEvent::Planned(Box::new(tuner.describe())));
@@ -235,11 +238,16 @@ impl<'a> Tuner<'a> {
         let mut deadline = std::pin::pin!(sleep(timeout));
         let mut signals = user.subscribe();
         let mut ticks = tokio::time::interval(ASIDE);
-        let mut free: Vec<usize> = (0..first.slots.len()).rev().collect();
+        let jobs = self.recipes.jobs();
+        let mut free: Vec<usize> = (0..self.recipes.slots()).rev().collect();
         let mut running = FuturesUnordered::new();
         let (mut ran, mut failed) = (0, 0);
         loop {
-            while self.broken.borrow().is_none() && self.ledger.borrow().wants_more() {
+            free.retain(|slot| !self.recipes.use_any(*slot, &self.lost.borrow()));
+            while self.broken.borrow().is_none()
+                && self.ledger.borrow().wants_more()
+                && running.len() < jobs
+            {
                 let Some(slot) = free.pop() else { break };
                 match self.study.borrow_mut().ask() {
                     Ok(Some(asked)) => {
@@ -260,6 +268,11 @@ impl<'a> Tuner<'a> {
                 }
             }
             if running.is_empty() {
+                if free.is_empty() && self.ledger.borrow().wants_more() {
+                    let gpus: Vec<String> = self.lost.borrow().iter().cloned().collect();
+                    let gpus = gpus.join(", ");
+                    self.break_off(RunError::GpusLost { gpus }.into());
+                }
                 break;
             }
             tokio::select! {
@@ -334,6 +347,17 @@ impl<'a> Tuner<'a> {
     pub(super) fn break_off(&self, error: Error) {
         self.broken.borrow_mut().get_or_insert(error);
         self.stop_trials();
+    }
+
+    /// Starts no further trial on these GPUs.
+    pub(super) fn lose(&self, gpus: &[String]) {
+        for gpu in gpus {
+            if self.lost.borrow_mut().insert(gpu.clone()) {
+                self.emit(StudyEvent::Note(format!(
+                    "{gpu} is lost: the study goes on without it"
+                )));
+            }
+        }
     }
 
     fn take_in(&self, trial: TrialEnd) -> Result<(), Error> {
@@ -435,9 +459,9 @@ impl<'a> Tuner<'a> {
             best: history
                 .best()
                 .map(|trial| (trial.number, trial.values.clone())),
-            jobs: first.slots.len(),
-            device: first.slots[0].device,
-            threads: first.slots[0].threads,
+            jobs: self.recipes.jobs(),
+            device: first.slots.all[0].device,
+            threads: first.slots.all[0].threads,
             seed: config.seed,
             timeout: config.tune.timeout.map(|limit| limit.0),
             tracked: self.shipper.is_some(),
