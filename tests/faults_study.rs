@@ -11,7 +11,8 @@ use explr_protocol::RunState;
 use explr_study::{History, TrialState};
 use nix::sys::signal::Signal;
 use std::net::TcpListener;
-use std::process::{Output, Stdio};
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
 
 const SPACE: &str =
     "search_space:\n  x: {type: float, low: -5, high: 5}\n  y: {type: float, low: -5, high: 5}\n";
@@ -193,7 +194,7 @@ fn secrets_reach_the_trials_and_stay_out_of_what_is_stored() {
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     // The function counts its parameters.
     assert_eq!(project.history("test").best().unwrap().values, [3.0]);
-    let found = std::process::Command::new("grep")
+    let found = Command::new("grep")
         .args(["-rl", "hush-hush"])
         .arg(project.path())
         .output()
@@ -562,4 +563,46 @@ fn a_study_without_a_gpu_left_ends_and_goes_on_when_there_is_one() {
     std::fs::rename(folder.join("GPU-a"), folder.join("GPU-c")).unwrap();
     assert_eq!(gpus.tune().status.code(), Some(0));
     assert_eq!(states(&gpus.project.history("test")), [6, 0, 0, 0]);
+}
+
+/// A project whose plugin never comes to the end of its initialisers.
+fn hangs_while_it_is_opened(more: &str) -> Project {
+    let plugin = Path::new("plugin.so");
+    let project = Project::with_plugin(plugin, "bowl", &format!("{SPACE}{more}"));
+    let code = "#include <unistd.h>\n\
+        __attribute__((constructor)) static void start(void) { for (;;) pause(); }\n";
+    std::fs::write(project.path().join("plugin.c"), code).unwrap();
+    let compiled = Command::new("cc")
+        .args(["-shared", "-fPIC", "-o", "plugin.so", "plugin.c"])
+        .current_dir(project.path())
+        .status()
+        .unwrap();
+    assert!(compiled.success());
+    project
+}
+
+#[test]
+fn a_plugin_that_hangs_while_it_is_opened_ends_the_study() {
+    let project = hangs_while_it_is_opened("worker: {heartbeat_timeout: 1s}\n");
+    let output = project.tune(&["--n-trials", "4", "--jobs", "2"]);
+    let said = stderr(&output);
+    assert_eq!(output.status.code(), Some(6), "{said}");
+    assert!(
+        said.contains("plugin.so was not opened within 1s"),
+        "{said}"
+    );
+    assert_eq!(states(&project.history("test")), [0, 0, 0, 2]);
+}
+
+#[test]
+fn one_interrupt_is_enough_while_a_plugin_hangs() {
+    let project = hangs_while_it_is_opened("worker: {heartbeat_timeout: 1h, grace: 1h}\n");
+    let mut explr = start(&project, &["--n-trials", "4", "--jobs", "2"]);
+    wait_for("the template", || {
+        let log = project.path().join(".explr/template.log");
+        (log.exists() && project.try_history("test")?.trials().len() == 2).then_some(())
+    });
+    explr.signal(Signal::SIGINT);
+    assert_eq!(explr.code(), Some(130));
+    assert_eq!(states(&project.history("test")), [0, 0, 0, 2]);
 }

@@ -4,6 +4,7 @@ use crate::config::interpolate::InterpolateError;
 use explr_protocol::{Device, FailureClass};
 use std::io;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// Why a run could not be started, or not be seen through.
 ///
@@ -153,6 +154,21 @@ pub enum RunError {
     /// A `${env:NAME}}` lost its variable since the configuration was read.
     #[error(transparent)]
     Interpolate(#[from] InterpolateError),
+    /// The plugin does not come to the end of its initialisers.
+    #[error(
+        "the plugin {} was not opened within {limit:?}: something hangs while it is loaded\n\
+         help: look for initialisers in it and in the libraries that it needs; what they print is \
+         in {}. On a slow disk, raise `worker.heartbeat_timeout`",
+        plugin.display(), log.display()
+    )]
+    PluginHangs {
+        /// The plugin.
+        plugin: PathBuf,
+        /// How long it had.
+        limit: Duration,
+        /// Where its output is.
+        log: PathBuf,
+    },
     /// Someone stopped it before it began.
     #[error("stopped before the run began ({0})")]
     Stopped(StopReason),
@@ -197,9 +213,11 @@ impl RunError {
             | Self::Differs { .. }
             | Self::Interpolate(_) => Exit::Config,
             Self::Completed { .. } => Exit::NothingToDo,
-            Self::NoCargo(_) | Self::Build { .. } | Self::NoLibrary { .. } | Self::Plugin(_) => {
-                Exit::Plugin
-            }
+            Self::NoCargo(_)
+            | Self::Build { .. }
+            | Self::NoLibrary { .. }
+            | Self::Plugin(_)
+            | Self::PluginHangs { .. } => Exit::Plugin,
             Self::NoDevice { .. }
             | Self::Resources { .. }
             | Self::TooManyJobs { .. }

@@ -7,7 +7,7 @@ use super::job::Job;
 use super::limits::Limits;
 use super::outcome::RunOutcome;
 use super::spawn::{Spawn, own_arguments};
-use super::stop::{Stop, StopLevel};
+use super::stop::{Stop, StopLevel, StopReason};
 use super::template::Template;
 use super::{RunError, Sink, in_process, resources};
 use crate::Error;
@@ -122,6 +122,10 @@ impl Session {
         let last = self.attempt + worker.retries;
         let mut before = None;
         loop {
+            if let StopLevel::Gentle(reason) | StopLevel::Now(reason) = company.stop.level() {
+                self.note(RunState::Interrupted, None)?;
+                return Ok(self.outcome(RunState::Interrupted, None, None, Some(reason)));
+            }
             // One record ends an attempt and begins the next: whenever explr
             // is killed, the run either goes on or has ended.
             self.note(RunState::Running, before.take())?;
@@ -157,19 +161,29 @@ impl Session {
             if !is_known {
                 written?;
             }
-            return Ok(RunOutcome {
-                run_id: self.dir.id().clone(),
-                folder: self.dir.path().to_owned(),
-                experiment: self.job.loaded.config.experiment.clone(),
-                state,
-                attempt: self.attempt,
-                result,
-                failure,
-                stopped: ended.stopped,
-                duration: Duration::ZERO,
-                tracking: None,
-                tracking_required: self.job.loaded.config.mlflow.required,
-            });
+            return Ok(self.outcome(state, result, failure, ended.stopped));
+        }
+    }
+
+    fn outcome(
+        &self,
+        state: RunState,
+        result: Option<TrainingResult>,
+        failure: Option<Failure>,
+        stopped: Option<StopReason>,
+    ) -> RunOutcome {
+        RunOutcome {
+            run_id: self.dir.id().clone(),
+            folder: self.dir.path().to_owned(),
+            experiment: self.job.loaded.config.experiment.clone(),
+            state,
+            attempt: self.attempt,
+            result,
+            failure,
+            stopped,
+            duration: Duration::ZERO,
+            tracking: None,
+            tracking_required: self.job.loaded.config.mlflow.required,
         }
     }
 

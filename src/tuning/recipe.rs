@@ -85,9 +85,13 @@ impl Kitchen<'_> {
         } else {
             let code = plan.build(sink)?;
             let log = self.store.join("template.log");
-            let start = loaded.config.worker.start;
             let built = Built {
-                nursery: Arc::new(Nursery::new(start, &code, &slots.all[0], log)),
+                nursery: Arc::new(Nursery::new(
+                    &loaded.config.worker,
+                    &code,
+                    &slots.all[0],
+                    log,
+                )),
                 origin: plan.origin(&run_request(&loaded, function, self.command)),
                 code,
             };

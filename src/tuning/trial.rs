@@ -39,18 +39,30 @@ impl Tuner<'_> {
             again: asked.resumed,
         })));
         let note = |text| self.emit(StudyEvent::Note(text));
-        let template = recipe.nursery.template(note).await;
-        let company = Company {
-            stop: &self.stop,
-            template,
-            aside: &mut || None,
-            answer: &mut |question| self.answer(number, question),
+        let opened = tokio::select! {
+            opened = recipe.nursery.template(note) => opened,
+            // The plugin may never come to be open.
+            () = self.stop.raised() => Ok(None),
         };
-        let outcome = session
-            .attempts(company, &mut |event| {
-                self.emit(StudyEvent::Trial { number, event });
-            })
-            .await;
+        let outcome = match opened {
+            Ok(template) => {
+                let company = Company {
+                    stop: &self.stop,
+                    template,
+                    aside: &mut || None,
+                    answer: &mut |question| self.answer(number, question),
+                };
+                session
+                    .attempts(company, &mut |event| {
+                        self.emit(StudyEvent::Trial { number, event });
+                    })
+                    .await
+            }
+            Err(error) => {
+                session.abandon();
+                Err(error.into())
+            }
+        };
         let outcome = match outcome {
             Ok(outcome) => outcome,
             Err(error) => {
