@@ -606,3 +606,30 @@ fn one_interrupt_is_enough_while_a_plugin_hangs() {
     assert_eq!(explr.code(), Some(130));
     assert_eq!(states(&project.history("test")), [0, 0, 0, 2]);
 }
+
+#[test]
+fn a_trial_that_was_pruned_unheard_loses_its_checkpoints_when_the_study_goes_on() {
+    for folder in ["", "checkpoint_dir: elsewhere\n"] {
+        let more = format!("{SPACE}{folder}tune: {{pruner: {{name: threshold, upper: 0}}}}\n");
+        let project = Project::new("bowl", &more);
+        let keep = ["--n-trials", "1", "tune.keep_pruned_checkpoints=true"];
+        assert_eq!(project.tune(&keep).status.code(), Some(100));
+        let run = project.run_of(&project.history("test").trials()[0]);
+        let checkpoints = if folder.is_empty() {
+            run.checkpoint_dir()
+        } else {
+            project.path().join("elsewhere").join(run.id().as_str())
+        };
+        assert!(checkpoints.join("state").exists());
+
+        // As a kill leaves it: the run has its end, the study does not know.
+        let journal = project.path().join(".explr/studies/test.journal");
+        let text = std::fs::read_to_string(&journal).unwrap();
+        let told = text.rfind("{\"op_code\":6").unwrap();
+        std::fs::write(&journal, &text[..told]).unwrap();
+        assert_eq!(states(&project.history("test")), [0, 0, 1, 0]);
+        assert_eq!(project.tune(&["--n-trials", "1"]).status.code(), Some(4));
+        assert_eq!(project.history("test").count(TrialState::Pruned), 1);
+        assert!(!checkpoints.exists(), "{}", checkpoints.display());
+    }
+}

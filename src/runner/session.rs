@@ -11,7 +11,7 @@ use super::stop::{Stop, StopLevel, StopReason};
 use super::template::Template;
 use super::{RunError, Sink, in_process, resources};
 use crate::Error;
-use crate::config::{CudaOom, WorkerConfig, interpolate};
+use crate::config::{CudaOom, Loaded, WorkerConfig, interpolate};
 use crate::report::{RunEvent, RunPlan};
 use crate::store::journal::Writer;
 use crate::store::{Manifest, RunDir, RunLock, Store};
@@ -66,17 +66,11 @@ impl Session {
             (dir, lock)
         };
         let attempt = introduce(&dir, &job.manifest)?;
-        let checkpoints = match &job.loaded.config.checkpoint_dir {
-            None => dir.checkpoint_dir(),
-            Some(folder) => {
-                let folder = job.loaded.resolve(folder).join(dir.id().as_str());
-                std::fs::create_dir_all(&folder).map_err(|source| RunError::NotWritable {
-                    path: folder.clone(),
-                    source,
-                })?;
-                folder
-            }
-        };
+        let checkpoints = checkpoints(&job.loaded, &dir);
+        std::fs::create_dir_all(&checkpoints).map_err(|source| RunError::NotWritable {
+            path: checkpoints.clone(),
+            source,
+        })?;
         Ok(Self {
             job,
             dir,
@@ -317,6 +311,14 @@ impl Session {
     /// command reconciles what this leaves undone.
     pub(crate) fn abandon(&self) {
         let _ = self.note(RunState::Interrupted, None);
+    }
+}
+
+/// Where a run with this configuration has its checkpoints.
+pub(crate) fn checkpoints(loaded: &Loaded, dir: &RunDir) -> PathBuf {
+    match &loaded.config.checkpoint_dir {
+        None => dir.checkpoint_dir(),
+        Some(folder) => loaded.resolve(folder).join(dir.id().as_str()),
     }
 }
 

@@ -3,14 +3,14 @@
 use super::objective::{Verdict, judge};
 use super::recipe::{Recipe, Recipes};
 use super::tuner::Tuner;
-use super::{RUN_ATTR, export, note_failure};
+use super::{RUN_ATTR, conclude, export};
 use crate::Error;
 use crate::config::Loaded;
 use crate::report::study::{StudyEvent, TrialEnd, TrialStart};
 use crate::runner::{Company, Job, RunError, Session};
 use crate::store::{StudyRef, StudyRole};
 use explr_protocol::{Answer, Ask, Failure, FailureClass, TrialRef};
-use explr_study::{Asked, Distribution, Finish, StudyError, Trial, TrialState};
+use explr_study::{Asked, Distribution, StudyError, Trial, TrialState};
 use std::time::Instant;
 
 impl Tuner<'_> {
@@ -70,7 +70,6 @@ impl Tuner<'_> {
                 return Err(error);
             }
         };
-        let config = &recipe.loaded.config;
         let mut study = self.study.borrow_mut();
         let gpus = &recipe.slots.all[slot].gpus;
         let class = outcome.failure.as_ref().map(|failure| failure.class);
@@ -88,16 +87,14 @@ impl Tuner<'_> {
         };
         let failure = match verdict {
             Verdict::Over(finish, failure) => {
-                if let Some(failure) = &failure {
-                    note_failure(&mut study, number, failure)?;
-                }
-                let drop_checkpoints =
-                    finish == Finish::Pruned && !config.tune.keep_pruned_checkpoints;
-                study.tell(number, finish)?;
-                if drop_checkpoints {
-                    // They can be made again; that they stay harms nobody.
-                    let _ = std::fs::remove_dir_all(dir.checkpoint_dir());
-                }
+                conclude(
+                    &mut study,
+                    number,
+                    finish,
+                    failure.as_ref(),
+                    &recipe.loaded,
+                    &dir,
+                )?;
                 failure
             }
             Verdict::Again => {

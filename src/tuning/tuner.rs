@@ -173,7 +173,7 @@ impl<'a> Tuner<'a> {
             Recipes::Search(_) => make::objectives(&config.tune),
             Recipes::Sweep(_) => vec![Objective::any()],
         };
-        recover::recover(&mut study, &store, &lock, &objectives, first.prunes_oom())?;
+        recover::recover(&mut study, &store, &lock, &objectives, first)?;
         let parent = enter_parent(&mut study, &store, first)?;
         let shipper =
             settings.map(|settings| Shipper::start(settings, store.clone(), parent.dir().clone()));
