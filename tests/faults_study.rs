@@ -337,21 +337,53 @@ fn a_worker_killed_from_outside_takes_nobody_with_it() {
 }
 
 #[test]
-fn a_damaged_study_journal_is_refused_with_its_line() {
+fn a_damaged_study_journal_is_refused_with_its_line_and_can_be_repaired() {
     let project = Project::new("bowl", SPACE);
-    assert_eq!(project.tune(&["--n-trials", "2"]).status.code(), Some(0));
+    assert_eq!(project.tune(&["--n-trials", "3"]).status.code(), Some(0));
+    let before = project.history("test");
     let journal = project.path().join(".explr/studies/test.journal");
     let text = std::fs::read_to_string(&journal).unwrap();
     let mut lines: Vec<&str> = text.lines().collect();
-    lines[1] = "garbage";
-    std::fs::write(&journal, lines.join("\n") + "\n").unwrap();
-    let output = project.tune(&["--n-trials", "4"]);
-    assert_eq!(output.status.code(), Some(9));
-    assert!(
-        stderr(&output).contains("test.journal, line 2"),
-        "{}",
-        stderr(&output)
-    );
+    let beginnings = lines.iter().enumerate();
+    let beginnings = beginnings.filter(|(_, line)| line.starts_with("{\"op_code\":4"));
+    let (middle, _) = beginnings.clone().nth(1).unwrap();
+    let told = |line: &&str| line.starts_with("{\"op_code\":6");
+    let last_told = lines.iter().rposition(told).unwrap();
+    for (index, complete, failed) in [(middle, 2, 1), (last_told, 3, 0)] {
+        let whole = std::mem::replace(&mut lines[index], "garbage");
+        std::fs::write(&journal, lines.join("\n") + "\n").unwrap();
+        lines[index] = whole;
+        let output = project.tune(&["--n-trials", "3"]);
+        assert_eq!(output.status.code(), Some(9));
+        let said = stderr(&output);
+        let place = format!("test.journal, line {}", index + 1);
+        assert!(said.contains(&place), "{said}");
+        assert!(said.contains("explr repair --study test"), "{said}");
+
+        let repair = |arguments: &[&str]| {
+            let mut command = project.explr();
+            let output = command.arg("repair").args(arguments).output().unwrap();
+            assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+            String::from_utf8(output.stdout).unwrap()
+        };
+        let done = repair(&["--study", "test"]);
+        let dropped = format!("dropped line {}", index + 1);
+        assert!(
+            done.contains(&dropped) && done.contains("journal.damaged-"),
+            "{done}"
+        );
+        assert!(repair(&["--study", "test"]).contains("nothing to repair"));
+        assert_eq!(repair(&["--all"]), "");
+        // The end of a trial that was lost is in its run's journal too.
+        assert_eq!(project.tune(&["--n-trials", "3"]).status.code(), Some(4));
+        let after = project.history("test");
+        assert_eq!(states(&after), [complete, failed, 0, 0]);
+        for (old, new) in before.trials().iter().zip(after.trials()) {
+            if new.state == TrialState::Complete {
+                assert_eq!((&old.params, &old.values), (&new.params, &new.values));
+            }
+        }
+    }
 }
 
 #[test]
