@@ -581,6 +581,17 @@ fn a_lost_gpu_gets_no_more_trials_and_its_trial_runs_elsewhere() {
 }
 
 #[test]
+fn a_lost_gpu_that_no_slot_has_ends_the_study() {
+    let more = "device: cpu\nhyperparameters: {lost: GPU-a, silently: false}\n\
+        worker: {env: {CUDA_VISIBLE_DEVICES: GPU-a}}\n";
+    let project = Project::new("loses_gpus", &format!("{SPACE}{more}"));
+    let output = project.tune(&["--n-trials", "6"]);
+    assert_eq!(output.status.code(), Some(7));
+    assert!(stderr(&output).contains("uncorrectable ECC error"));
+    assert_eq!(states(&project.history("test")), [0, 0, 0, 1]);
+}
+
+#[test]
 fn a_study_without_a_gpu_left_ends_and_goes_on_when_there_is_one() {
     let more = "hyperparameters: {lost: \"GPU-a, GPU-b\", silently: false}\n";
     let gpus = Gpus::new(&["GPU-a", "GPU-b"], more);

@@ -226,6 +226,7 @@ impl RunError {
             Self::Stopped(reason) => reason.exit(),
             Self::TrialBlocked { class, .. } => match class {
                 FailureClass::Plugin => Exit::Plugin,
+                FailureClass::GpuLost => Exit::Resources,
                 _ => Exit::Store,
             },
             Self::TrackingRequired { .. } => Exit::Tracking,

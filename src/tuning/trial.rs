@@ -108,8 +108,7 @@ impl Tuner<'_> {
         let mut study = self.study.borrow_mut();
         let gpus = &recipe.slots.all[slot].gpus;
         let class = outcome.failure.as_ref().map(|failure| failure.class);
-        let lost_gpu = class == Some(FailureClass::GpuLost) && !gpus.is_empty();
-        let verdict = if lost_gpu || self.is_hopeless(class) {
+        let verdict = if self.is_hopeless(class) {
             Verdict::Again
         } else {
             judge(
@@ -130,7 +129,7 @@ impl Tuner<'_> {
                 study.release(number)?;
                 match failure {
                     None => Ok(None),
-                    Some(_) if lost_gpu => {
+                    Some(failure) if failure.class == FailureClass::GpuLost && !gpus.is_empty() => {
                         self.lose(gpus);
                         Ok(None)
                     }
