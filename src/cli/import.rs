@@ -2,7 +2,7 @@
 
 use anyhow::{Context, bail};
 use explr::Exit;
-use explr::import::wandb;
+use explr::import::{Note, wandb};
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -44,8 +44,10 @@ pub(crate) fn execute(args: &Args) -> anyhow::Result<Exit> {
     } else {
         super::runs::emit(&imported.yaml)?;
     }
-    for note in &imported.notes {
-        eprintln!("note: {note}");
+    let sweep = args.sweep.display();
+    for Note { line, text } in &imported.notes {
+        let line = line.map_or_else(String::new, |line| format!("{line}:"));
+        eprintln!("note: {sweep}:{line} {text}");
     }
     eprintln!("note: the train function is still to be named, under `train`");
     if let Some(out) = &args.out {

@@ -154,7 +154,7 @@ fn sweep(reader: &mut Reader, tree: &Node, path: &Path) -> Option<Sweep> {
     let pruner = tree
         .entry("early_terminate")
         .and_then(|entry| stop::read(reader, entry));
-    let n_trials = trials(reader, tree, method?, &parameters);
+    let n_trials = trials(reader, tree, method, &parameters);
     let (experiment, study) = names(reader, tree, path);
     let description = tree
         .entry("description")
@@ -189,7 +189,7 @@ fn sweep(reader: &mut Reader, tree: &Node, path: &Path) -> Option<Sweep> {
 fn known_keys(reader: &mut Reader, tree: &Node) {
     let others = LEFT_OUT.iter().chain(&REFUSED).map(|(key, _)| *key);
     let known: Vec<&str> = KEYS.into_iter().chain(others).collect();
-    reader.only(tree, "a sweep", &known);
+    reader.only(tree, "the sweep", "a sweep", &known);
     for entry in tree.entries() {
         let key = entry.key.as_str();
         if let Some((_, reason)) = LEFT_OUT.iter().find(|(left_out, _)| *left_out == key) {
@@ -221,8 +221,8 @@ fn method(reader: &mut Reader, tree: &Node) -> Option<&'static str> {
     };
     let method = reader.word("method", entry, &METHODS)?;
     if method == "bayes" {
-        let text = "`method: bayes` is a Gaussian process in W&B; explr's nearest is `sampler: gp`, \
-                    and `tpe` its default";
+        let text = "`method: bayes` became `tpe`, explr's default; a Gaussian process, which W&B \
+                    has, is `sampler: gp`";
         reader.note(entry.key_span, text);
     }
     Some(method)
@@ -249,7 +249,7 @@ fn metric(reader: &mut Reader, tree: &Node, method: Option<&str>) -> Metric {
             reader.notes.push(Note {
                 line: None,
                 text: "the sweep has no metric: the primary metric of the train function's result \
-                       is minimized, unless `tune` says otherwise"
+                       is minimised, unless `tune` says otherwise"
                     .to_owned(),
             });
         }
@@ -260,7 +260,7 @@ fn metric(reader: &mut Reader, tree: &Node, method: Option<&str>) -> Metric {
     }
     let node = &entry.value;
     let keys = ["name", "goal", "target", "impute", "impute_while_running"];
-    reader.only(node, "a metric", &keys);
+    reader.only(node, "`metric`", "a metric", &keys);
     for key in &keys[3..] {
         if let Some(entry) = node.entry(key) {
             let text = format!("`metric.{key}` is left out: explr searches by what trials report");
@@ -290,11 +290,16 @@ fn metric(reader: &mut Reader, tree: &Node, method: Option<&str>) -> Metric {
 }
 
 /// W&B goes on until it is stopped, except in a grid.
-fn trials(reader: &mut Reader, tree: &Node, method: &str, parameters: &[Parameter]) -> Option<u32> {
+fn trials(
+    reader: &mut Reader,
+    tree: &Node,
+    method: Option<&str>,
+    parameters: &[Parameter],
+) -> Option<u32> {
     if let Some(entry) = tree.entry("run_cap") {
         return reader.count("run_cap", entry);
     }
-    if method == "grid" {
+    if method? == "grid" {
         let counts = parameters.iter().map(|one| match &one.domain {
             Domain::Search(distribution) => distribution.count().unwrap_or(1),
             Domain::Fixed(_) => 1,

@@ -43,6 +43,21 @@ const DISTRIBUTIONS: [(&str, &[&str]); 18] = [
     ("q_beta", &["distribution", "a", "b", "q"]),
 ];
 
+/// The keys of all of them.
+const EVERY_KEY: [&str; 11] = [
+    "distribution",
+    "value",
+    "values",
+    "probabilities",
+    "min",
+    "max",
+    "q",
+    "mu",
+    "sigma",
+    "a",
+    "b",
+];
+
 /// The distributions of which a grid can try every value.
 const COUNTABLE: [&str; 4] = ["constant", "categorical", "int_uniform", "q_uniform"];
 
@@ -116,7 +131,8 @@ impl Walk<'_> {
             Content::Map(entries) if !entries.is_empty() => {}
             Content::List(_) => {
                 let help = "the values to choose from go below `values:`";
-                return self.reader.wrong_kind(&path, entry, "a map", help);
+                let message = format!("`{path}` must be a map");
+                return self.reader.error(node.span.part(0, 1), message, help);
             }
             Content::Map(_) | Content::Null => {
                 let help = "give it a `value`, `values`, or `min` and `max`";
@@ -131,15 +147,18 @@ impl Walk<'_> {
             }
         }
         if let Some(nested) = node.entry("parameters") {
-            self.reader
-                .only(node, &format!("`{path}`"), &["parameters"]);
+            self.reader.only(
+                node,
+                &format!("`{path}`"),
+                "a level of names",
+                &["parameters"],
+            );
             return self.level(nested, &name);
         }
         let Some((kind, keys)) = self.kind(&path, entry) else {
             return;
         };
-        self.reader
-            .only(node, &format!("`{path}`, which is `{kind}`,"), keys);
+        self.keys(&path, node, kind, keys);
         if self.is_grid && !COUNTABLE.contains(&kind) {
             let at = node.entry("distribution");
             let span = at.map_or(entry.key_span, |entry| entry.value.span);
@@ -155,6 +174,17 @@ impl Walk<'_> {
                 domain,
             });
         }
+    }
+
+    fn keys(&mut self, path: &str, node: &Node, kind: &str, keys: &[&str]) {
+        let what = match node.entry("q") {
+            // The most common slip: W&B has steps only by name.
+            Some(_) if !keys.contains(&"q") => {
+                format!("`q` goes with `distribution: q_uniform` and the like; `{kind}`")
+            }
+            _ => format!("`{kind}`"),
+        };
+        self.reader.only(node, &format!("`{path}`"), &what, keys);
     }
 
     /// The distribution, and which keys go with it.
@@ -179,9 +209,15 @@ impl Walk<'_> {
                 "uniform"
             }
         } else {
-            let message = format!("`{path}` has neither `value` nor `values` nor `min` and `max`");
-            let help = "other ranges need a `distribution`";
-            self.reader.error(entry.key_span, message, help);
+            let known = self.reader.problems.len();
+            self.reader
+                .only(node, &format!("`{path}`"), "a parameter", &EVERY_KEY);
+            if self.reader.problems.len() == known {
+                let message =
+                    format!("`{path}` has neither `value` nor `values` nor `min` and `max`");
+                let help = "add them, or the `distribution` that needs none of them";
+                self.reader.error(entry.key_span, message, help);
+            }
             return None;
         };
         DISTRIBUTIONS

@@ -3,7 +3,7 @@ use crate::config::node::{Content, Entry, Node};
 use crate::config::problem::Problem;
 use crate::config::remedy::{remedy, shorten};
 use crate::config::source::{Sources, Span};
-use crate::config::suggest::{did_you_mean, list};
+use crate::config::suggest::{alternatives, did_you_mean, list};
 use serde_json::Value;
 
 /// What older YAML takes for booleans, as W&B's reader does.
@@ -34,14 +34,15 @@ impl Reader {
         });
     }
 
-    /// Refuses other keys than these. `what` is the map, as in "a metric".
-    pub(super) fn only(&mut self, node: &Node, what: &str, allowed: &[&str]) {
+    /// Refuses other keys than these. `place` is where they stand, and `what`
+    /// has them.
+    pub(super) fn only(&mut self, node: &Node, place: &str, what: &str, allowed: &[&str]) {
         for entry in node.entries() {
             let key = entry.key.as_str();
             if !allowed.contains(&key) {
                 let help = did_you_mean(key, allowed.iter().copied())
                     .unwrap_or_else(|| format!("{what} has {}", list(allowed.iter().copied())));
-                let message = format!("unknown key `{}` in {what}", shorten(key));
+                let message = format!("unknown key `{}` in {place}", shorten(key));
                 self.error(entry.key_span, message, help);
             }
         }
@@ -106,7 +107,7 @@ impl Reader {
         let word = words.iter().find(|word| **word == text).copied();
         if word.is_none() {
             let help = did_you_mean(text, words.iter().copied())
-                .unwrap_or_else(|| format!("it has {}", list(words.iter().copied())));
+                .unwrap_or_else(|| format!("it can be {}", alternatives(words.iter().copied())));
             let message = format!("`{path}` can't be `{}`", shorten(text));
             self.error(entry.value.span, message, help);
         }

@@ -18,7 +18,7 @@ pub(super) fn read(reader: &mut Reader, entry: &Entry) -> Option<Halving> {
     }
     let node = &entry.value;
     let keys = ["type", "min_iter", "max_iter", "s", "eta", "strict"];
-    reader.only(node, "`early_terminate`", &keys);
+    reader.only(node, "`early_terminate`", "early termination", &keys);
     if let Some(kind) = node.entry("type") {
         reader.word("early_terminate.type", kind, &["hyperband"])?;
     } else {

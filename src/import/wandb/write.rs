@@ -5,7 +5,6 @@ use explr_study::{Distribution, Domain, FloatRange, IntRange};
 use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
 use serde_saphyr::{FlowMap, FlowSeq, SerializeError};
-use std::fmt::Write;
 use std::path::Path;
 
 /// Where a person has something to fill in.
@@ -19,12 +18,17 @@ const TRAIN: &str = "
 /// The configuration as a person would write it, with the notes on top.
 pub(super) fn yaml(sweep: &Sweep, notes: &[Note], path: &Path) -> Result<String, SerializeError> {
     let file = path.file_name().unwrap_or_default().to_string_lossy();
-    let mut out = format!("# Made by `explr import wandb` of `{}`.\n", one_line(&file));
+    let mut out = String::new();
+    comment(
+        &mut out,
+        "",
+        &format!("Made by `explr import wandb` of `{file}`."),
+    );
     if !notes.is_empty() {
         out.push_str("#\n# What is different in explr, by the lines of that file:\n");
     }
     for note in notes {
-        let _ = writeln!(out, "# - {}", one_line(&note.to_string()));
+        comment(&mut out, "- ", &note.to_string());
     }
     out.push('\n');
     let mut head = vec![key("experiment", sweep.experiment.as_str())];
@@ -48,9 +52,24 @@ pub(super) fn yaml(sweep: &Sweep, notes: &[Note], path: &Path) -> Result<String,
     Ok(out)
 }
 
-/// A comment ends with its line.
-fn one_line(text: &str) -> String {
-    text.replace(['\n', '\r', '\u{85}', '\u{2028}', '\u{2029}'], " ")
+/// Columns of a comment.
+const WIDTH: usize = 100;
+
+/// Writes a text as comment lines, the first with a mark and the others below.
+fn comment(out: &mut String, mark: &str, text: &str) {
+    let mut line = format!("# {mark}");
+    let indent = format!("# {:width$}", "", width = mark.len());
+    for (index, word) in text.split_whitespace().enumerate() {
+        if index > 0 && line.chars().count() + word.chars().count() >= WIDTH {
+            out.push_str(line.trim_end());
+            out.push('\n');
+            line.clone_from(&indent);
+        }
+        line.push_str(word);
+        line.push(' ');
+    }
+    out.push_str(line.trim_end());
+    out.push('\n');
 }
 
 type Entries = Vec<(String, Yaml)>;
