@@ -7,7 +7,8 @@ mod common;
 
 use common::{Project, fixture, stderr};
 use explr::Exit;
-use explr::config::{Loaded, load};
+use explr::config::{Loaded, from_str, load};
+use explr::import::wandb;
 use explr_study::{Distribution, TrialState};
 use serde_json::json;
 use std::path::{Path, PathBuf};
@@ -32,8 +33,9 @@ fn sweeps(folder: &str) -> (PathBuf, Vec<String>) {
     let folder = Path::new(ROOT).join("tests/wandb").join(folder);
     let files = std::fs::read_dir(&folder).unwrap();
     let mut names: Vec<String> = files
-        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .filter(|name| name.ends_with(".yaml"))
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|end| end == "yaml"))
+        .map(|path| path.file_name().unwrap().to_str().unwrap().to_owned())
         .collect();
     names.sort();
     (folder, names)
@@ -146,7 +148,7 @@ fn a_file_that_is_there_is_replaced_by_force_only() {
     let sweep = sweeps.join("random.yaml");
     let arguments = [sweep.to_str().unwrap(), "--out", "config.yaml"];
     let output = import(folder.path(), &arguments);
-    assert!(!output.status.success());
+    assert_eq!(output.status.code(), Some(Exit::Usage as i32));
     assert!(stderr(&output).contains("`--force`"), "{}", stderr(&output));
     assert_eq!(std::fs::read_to_string(&out).unwrap(), "mine");
     let output = import(folder.path(), &[&arguments[..], &["--force"]].concat());
@@ -207,4 +209,65 @@ fn nested_names_and_values_arrive() {
     assert!(space.get("optimizer.type").is_some());
     assert!(space.get("optimizer.nadam.beta").is_some());
     assert_eq!(space.parameters().len(), 3);
+}
+
+#[test]
+fn a_mangled_sweep_is_taken_or_refused_and_what_is_taken_loads() {
+    let mut taken = 0;
+    let mut refused = 0;
+    for folder in ["", "refused"] {
+        let (folder, names) = sweeps(folder);
+        for name in names {
+            let text = std::fs::read_to_string(folder.join(&name)).unwrap();
+            for mangled in mangled(&text) {
+                match wandb::from_str(Path::new(&name), &mangled) {
+                    Ok(made) => {
+                        let dir = Path::new("");
+                        from_str(&name, &made.yaml, dir, &[], std::iter::empty())
+                            .unwrap_or_else(|error| panic!("{mangled}\n{error}"));
+                        taken += 1;
+                    }
+                    Err(error) => {
+                        assert!(error.to_string().contains("error"), "{mangled}");
+                        refused += 1;
+                    }
+                }
+            }
+        }
+    }
+    assert!(
+        taken > 50 && refused > 50,
+        "{taken} taken, {refused} refused"
+    );
+}
+
+/// The text without each of its lines, and with another value in each.
+fn mangled(text: &str) -> Vec<String> {
+    let lines: Vec<&str> = text.lines().collect();
+    let values = [
+        "",
+        " -1",
+        " 1e300",
+        " [1, 1e-320]",
+        " {x: ~}",
+        " 'a\u{e4}: #\\'",
+        " off",
+    ];
+    let mut mangled = Vec::new();
+    for at in 0..lines.len() {
+        let with = |line: Option<String>| {
+            let before = lines[..at].iter().map(|&line| line.to_owned());
+            let after = lines[at + 1..].iter().map(|&line| line.to_owned());
+            let all: Vec<String> = before.chain(line).chain(after).collect();
+            all.join("\n") + "\n"
+        };
+        mangled.push(with(None));
+        if let Some((key, _)) = lines[at].split_once(':') {
+            mangled.extend(values.map(|value| with(Some(format!("{key}:{value}")))));
+        }
+        if let Some((key, _)) = lines[at].rsplit_once(':') {
+            mangled.extend(values.map(|value| with(Some(format!("{key}:{value}}}")))));
+        }
+    }
+    mangled
 }

@@ -1,6 +1,6 @@
 //! `explr import`: configurations from files of other tools.
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use explr::Exit;
 use explr::import::{Note, wandb};
 use std::fs::File;
@@ -23,7 +23,7 @@ enum Command {
 #[command(
     after_help = "What has no counterpart is named on the standard error and in comments of the \
     configuration. What would search for something else is refused.\n\n\
-    Exit codes: 0 done, 3 the sweep can't be carried over."
+    Exit codes: 0 done, 2 the file is there already, 3 the sweep can't be carried over."
 )]
 struct Wandb {
     /// The sweep's YAML file.
@@ -39,10 +39,18 @@ struct Wandb {
 pub(crate) fn execute(args: &Args) -> anyhow::Result<Exit> {
     let Command::Wandb(args) = &args.command;
     let imported = wandb::load(&args.sweep).map_err(explr::Error::from)?;
-    if let Some(out) = &args.out {
-        write(out, &imported.yaml, args.force)?;
-    } else {
-        super::runs::emit(&imported.yaml)?;
+    match &args.out {
+        None => super::runs::emit(&imported.yaml)?,
+        Some(out) => {
+            if !write(out, &imported.yaml, args.force)? {
+                eprintln!(
+                    "error: `{}` is there already; give another `--out`, or replace it with \
+                     `--force`",
+                    out.display()
+                );
+                return Ok(Exit::Usage);
+            }
+        }
     }
     let sweep = args.sweep.display();
     for Note { line, text } in &imported.notes {
@@ -59,17 +67,18 @@ pub(crate) fn execute(args: &Args) -> anyhow::Result<Exit> {
     Ok(Exit::Ok)
 }
 
-fn write(path: &Path, text: &str, force: bool) -> anyhow::Result<()> {
+/// Writes the file; false if another one is there that must not be replaced.
+fn write(path: &Path, text: &str, force: bool) -> anyhow::Result<bool> {
     let opened = if force {
         File::create(path)
     } else {
         File::create_new(path)
     };
     match opened.and_then(|mut file| file.write_all(text.as_bytes())) {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => bail!(
-            "`{}` is there already; give another `--out`, or replace it with `--force`",
-            path.display()
-        ),
-        written => written.with_context(|| format!("can't write `{}`", path.display())),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+        written => {
+            written.with_context(|| format!("can't write `{}`", path.display()))?;
+            Ok(true)
+        }
     }
 }

@@ -138,17 +138,12 @@ fn convert(path: &Path, text: String) -> Result<Imported, ConfigError> {
 fn sweep(reader: &mut Reader, tree: &Node, path: &Path) -> Option<Sweep> {
     known_keys(reader, tree);
     let method = method(reader, tree);
-    let parameters = match tree.entry("parameters") {
-        Some(entry) => parameters::read(reader, entry, method == Some("grid")),
-        None => {
-            missing(
-                reader,
-                tree,
-                "parameters",
-                "parameters: {lr: {min: 0.001, max: 0.1}}",
-            );
-            Vec::new()
-        }
+    let parameters = if let Some(entry) = tree.entry("parameters") {
+        parameters::read(reader, entry, method == Some("grid"))
+    } else {
+        let example = "parameters: {lr: {min: 0.001, max: 0.1}}";
+        missing(reader, tree, "parameters", example);
+        Vec::new()
     };
     let metric = metric(reader, tree, method);
     let pruner = tree
@@ -313,7 +308,7 @@ fn trials(
                is explr's default"
             .to_owned(),
     });
-    Some(crate::config::Tune::default().n_trials)
+    Some(config::Tune::default().n_trials)
 }
 
 /// The names of the experiment and of its study.
@@ -327,15 +322,15 @@ fn names(reader: &mut Reader, tree: &Node, path: &Path) -> (String, Option<Strin
         (None, Some(name)) => (name, None),
         (None, None) => {
             let stem = path.file_stem().unwrap_or_default().to_string_lossy();
-            (stem.into_owned(), None)
+            (in_the_store(&stem), None)
         }
     }
 }
 
-/// A name in the store. There it can have neither slashes nor colons.
+/// The name that a key gives.
 fn title(reader: &mut Reader, key: &str, entry: &Entry) -> Option<String> {
     let text = reader.text(key, entry)?;
-    let title = text.replace(['/', '\\', ':'], "-");
+    let title = in_the_store(text);
     if title != text {
         let text = format!(
             "`{key}` became `{}`: names have no `/`, `\\` or `:`",
@@ -344,4 +339,9 @@ fn title(reader: &mut Reader, key: &str, entry: &Entry) -> Option<String> {
         reader.note(entry.key_span, text);
     }
     Some(title)
+}
+
+/// Names in the store are names of files, too.
+fn in_the_store(name: &str) -> String {
+    name.replace(['/', '\\', ':'], "-")
 }

@@ -270,7 +270,7 @@ impl Walk<'_> {
             return None;
         };
         if let Some(probabilities) = entry.value.entry("probabilities") {
-            self.probabilities(path, probabilities);
+            self.probabilities(path, probabilities, items.len());
         }
         let choices: Vec<Value> = items
             .iter()
@@ -279,11 +279,10 @@ impl Walk<'_> {
         match Categories::new(choices.clone()) {
             Ok(categories) => Some(categories),
             Err(DistributionError::SameChoice { choice }) => {
-                let same = items
-                    .iter()
-                    .zip(&choices)
-                    .filter(|(_, one)| **one == choice);
-                let span = same.last().map_or(values.key_span, |(item, _)| item.span);
+                let mut same = items.iter().zip(&choices);
+                let span = same
+                    .rfind(|(_, one)| **one == choice)
+                    .map_or(values.key_span, |(item, _)| item.span);
                 let message = format!("the value `{choice}` of `{path}` is there twice");
                 let help = "keep one of them: explr draws all values alike";
                 self.reader.error(span, message, help);
@@ -299,9 +298,9 @@ impl Walk<'_> {
     }
 
     /// Equal ones say nothing; others can't be had.
-    fn probabilities(&mut self, path: &str, entry: &Entry) {
+    fn probabilities(&mut self, path: &str, entry: &Entry, values: usize) {
         let is_equal = match &entry.value.value {
-            Content::List(items) => items
+            Content::List(items) if items.len() == values => items
                 .windows(2)
                 .all(|pair| pair[0].to_json() == pair[1].to_json()),
             _ => false,

@@ -33,12 +33,15 @@ impl Ranges<'_> {
                 self.float(min, max, true)
             }
             "log_uniform" => {
-                let (min, max) = self.exponents()?;
-                self.float(min, max, true)
+                let (low, high) = self.exponents()?;
+                self.say_exponents(kind, low, high);
+                self.float(low, high, true)
             }
             "inv_log_uniform" => {
                 let (min, max) = self.exponents()?;
-                self.float(tidy(1.0 / max), tidy(1.0 / min), true)
+                let (low, high) = (tidy(1.0 / max), tidy(1.0 / min));
+                self.say_exponents(kind, low, high);
+                self.float(low, high, true)
             }
             "q_uniform" if self.is_grid => self.grid_of_steps(),
             "q_uniform" => {
@@ -49,6 +52,7 @@ impl Ranges<'_> {
             }
             "q_log_uniform" => {
                 let (min, max) = self.exponents()?;
+                self.say_exponents(kind, min, max);
                 self.log_steps(min, max)
             }
             "q_log_uniform_values" => {
@@ -97,25 +101,29 @@ impl Ranges<'_> {
     fn exponents(&mut self) -> Option<(f64, f64)> {
         let (min, max) = self.bounds()?;
         let (low, high) = (tidy(min.exp()), tidy(max.exp()));
-        let span = self.at("min");
         if low == 0.0 || high.is_infinite() {
             let message = format!(
                 "the bounds of `{}` are exponents of e, and e^{min} to e^{max} can't be held",
                 self.path
             );
             let help = "for the values themselves, write `distribution: log_uniform_values`";
+            let span = self.at("min");
             self.reader.error(span, message, help);
             return None;
         }
+        Some((low, high))
+    }
+
+    fn say_exponents(&mut self, kind: &str, low: f64, high: f64) {
         let text = format!(
-            "`{}` has exponents of e as bounds: values from {} to {}; W&B's name for bounds that \
-             are values is `log_uniform_values`",
+            "`{}` has exponents of e as bounds, so its values are {} to {}; if the bounds were \
+             meant as values, W&B's word is `{kind}_values`",
             self.path,
             shown(low),
             shown(high)
         );
+        let span = self.at("min");
         self.reader.note(span, text);
-        Some((low, high))
     }
 
     fn int_uniform(&mut self) -> Option<Distribution> {
@@ -280,9 +288,9 @@ impl Ranges<'_> {
     }
 }
 
-/// Without the noise of binary fractions.
+/// Without the noise of binary fractions, and without -0.
 fn tidy(value: f64) -> f64 {
-    format!("{value:.11e}").parse().unwrap_or(value)
+    format!("{value:.11e}").parse().unwrap_or(value) + 0.0
 }
 
 /// As many digits as a person would write.
