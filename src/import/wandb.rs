@@ -1,15 +1,18 @@
 //! Sweeps of Weights & Biases: `sweep.yaml`, as `wandb sweep` takes it.
 //!
-//! `reader` reads typed values, `parameters` and `ranges` the search space,
-//! `stop` early termination, and `write` makes YAML of it all.
+//! `reader` reads typed values; `parameters`, `distributions` and `ranges` are
+//! the search space, `metric` what is searched for, `stop` early termination;
+//! and `write` makes YAML of it all.
 
+mod distributions;
+mod metric;
 mod parameters;
 mod ranges;
 mod reader;
 mod stop;
 mod write;
 
-use super::{Imported, Note};
+use super::Imported;
 use crate::config::node::{Content, Entry, Node};
 use crate::config::problem::Problem;
 use crate::config::remedy::shorten;
@@ -17,6 +20,7 @@ use crate::config::source::Sources;
 use crate::config::{self, ConfigError, read, yaml};
 use explr_protocol::Direction;
 use explr_study::Domain;
+use metric::Metric;
 use parameters::Parameter;
 use reader::Reader;
 use std::path::Path;
@@ -145,7 +149,7 @@ fn sweep(reader: &mut Reader, tree: &Node, path: &Path) -> Option<Sweep> {
         missing(reader, tree, "parameters", example);
         Vec::new()
     };
-    let metric = metric(reader, tree, method);
+    let metric = Metric::read(reader, tree, method);
     let pruner = tree
         .entry("early_terminate")
         .and_then(|entry| stop::read(reader, entry));
@@ -159,10 +163,7 @@ fn sweep(reader: &mut Reader, tree: &Node, path: &Path) -> Option<Sweep> {
         .iter()
         .any(|one| matches!(one.domain, Domain::Search(_)))
     {
-        reader.notes.push(Note {
-            line: None,
-            text: "every parameter has one value: `explr run` is enough".to_owned(),
-        });
+        reader.remark("every parameter has one value: `explr run` is enough");
     }
     Some(Sweep {
         experiment,
@@ -223,67 +224,6 @@ fn method(reader: &mut Reader, tree: &Node) -> Option<&'static str> {
     Some(method)
 }
 
-#[derive(Default)]
-struct Metric {
-    name: Option<String>,
-    direction: Option<Direction>,
-    target: Option<f64>,
-}
-
-fn metric(reader: &mut Reader, tree: &Node, method: Option<&str>) -> Metric {
-    let Some(entry) = tree.entry("metric") else {
-        let needing = match method {
-            Some("bayes") => tree.entry("method"),
-            _ => tree.entry("early_terminate"),
-        };
-        if let Some(needing) = needing {
-            let message = format!("`{}` needs a `metric`", needing.key);
-            let help = "as in `metric: {name: val_loss, goal: minimize}`";
-            reader.error(needing.key_span, message, help);
-        } else {
-            reader.notes.push(Note {
-                line: None,
-                text: "the sweep has no metric: the primary metric of the train function's result \
-                       is minimised, unless `tune` says otherwise"
-                    .to_owned(),
-            });
-        }
-        return Metric::default();
-    };
-    if !reader.is_map("metric", entry) {
-        return Metric::default();
-    }
-    let node = &entry.value;
-    let keys = ["name", "goal", "target", "impute", "impute_while_running"];
-    reader.only(node, "`metric`", "a metric", &keys);
-    for key in &keys[3..] {
-        if let Some(entry) = node.entry(key) {
-            let text = format!("`metric.{key}` is left out: explr searches by what trials report");
-            reader.note(entry.key_span, text);
-        }
-    }
-    if node.entry("name").is_none() {
-        let help = "as in `name: val_loss`";
-        reader.error(entry.key_span, "`metric` has no `name`", help);
-    }
-    let goal = node
-        .entry("goal")
-        .map(|entry| reader.word("metric.goal", entry, &["minimize", "maximize"]));
-    Metric {
-        name: node
-            .entry("name")
-            .and_then(|entry| reader.text("metric.name", entry))
-            .map(str::to_owned),
-        direction: Some(match goal {
-            Some(Some("maximize")) => Direction::Maximize,
-            _ => Direction::Minimize,
-        }),
-        target: node
-            .entry("target")
-            .and_then(|entry| reader.number("metric.target", entry)),
-    }
-}
-
 /// W&B goes on until it is stopped, except in a grid.
 fn trials(
     reader: &mut Reader,
@@ -302,12 +242,10 @@ fn trials(
         let all = counts.fold(1, u64::saturating_mul);
         return Some(u32::try_from(all).unwrap_or(u32::MAX));
     }
-    reader.notes.push(Note {
-        line: None,
-        text: "the sweep has no `run_cap`, and would go on until it is stopped: `tune.n_trials` \
-               is explr's default"
-            .to_owned(),
-    });
+    reader.remark(
+        "the sweep has no `run_cap`, and would go on until it is stopped: `tune.n_trials` \
+         is explr's default",
+    );
     Some(config::Tune::default().n_trials)
 }
 

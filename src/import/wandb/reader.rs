@@ -34,6 +34,14 @@ impl Reader {
         });
     }
 
+    /// A note on the whole file.
+    pub(super) fn remark(&mut self, text: &str) {
+        self.notes.push(Note {
+            line: None,
+            text: text.to_owned(),
+        });
+    }
+
     /// Refuses other keys than these. `place` is where they stand, and `what`
     /// has them.
     pub(super) fn only(&mut self, node: &Node, place: &str, what: &str, allowed: &[&str]) {
