@@ -1,5 +1,6 @@
 use super::reader::Reader;
 use crate::config::node::Entry;
+use std::fmt::Write;
 
 /// explr's pruner for W&B's `hyperband`: at the first step of `min_resource`
 /// and at its multiples by `reduction_factor`, one trial of so many goes on.
@@ -65,15 +66,18 @@ pub(super) fn read(reader: &mut Reader, entry: &Entry) -> Option<Halving> {
             return None;
         }
     };
-    reader.note(
-        entry.key_span,
-        format!(
-            "`early_terminate` became `asha`: trials are compared at steps {min_resource}, {}, {} \
-             and so on of `ctx.report`, where W&B counts how often the metric was logged",
-            u64::from(min_resource) * u64::from(eta),
-            u64::from(min_resource) * u64::from(eta) * u64::from(eta)
-        ),
+    let rung = |power| u64::from(min_resource).saturating_mul(u64::from(eta).saturating_pow(power));
+    let mut text = format!(
+        "`early_terminate` became `asha`: trials are compared at steps {}, {}, {} and so on of \
+         `ctx.report`, where W&B counts how often the metric was logged",
+        rung(0),
+        rung(1),
+        rung(2)
     );
+    if let Some((_, Some(max_iter))) = max_iter {
+        let _ = write!(text, ", and compares no more after {}", max_iter / eta);
+    }
+    reader.note(entry.key_span, text);
     if let Some(strict) = node.entry("strict") {
         let text = "`early_terminate.strict` is left out: `asha` has one rule only, the best \
                     `1 / eta` at a step go on";
