@@ -312,3 +312,30 @@ fn a_sweep_runs_every_combination_and_then_what_is_missing() {
     }
     assert_eq!(sweep(&[]).status.code(), Some(4), "nothing to do");
 }
+
+#[test]
+fn a_sweep_over_resources_runs_as_many_at_a_time_as_every_run_has_room_for() {
+    let cores = std::thread::available_parallelism().unwrap().get();
+    let project = Project::new(
+        "echoes",
+        &format!("sweep:\n  matrix: {{resources.cpus: [1, {cores}]}}\n"),
+    );
+    let output = project
+        .explr()
+        .args(["sweep", "config.yaml"])
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let history = project.history("test-sweep");
+    assert_eq!(history.count(TrialState::Complete), history.trials().len());
+}
+
+#[test]
+fn variables_that_a_fork_can_not_have_start_workers_afresh() {
+    let more = format!("{BOWL}worker: {{env: {{OMP_NUM_THREADS: \"3\"}}}}\n");
+    let project = Project::new("environment", &more);
+    assert_eq!(code(&project, &["--n-trials", "1"]), 0);
+    let run = project.run_of(&project.history("test").trials()[0]);
+    let log = std::fs::read_to_string(run.log_path()).unwrap();
+    assert!(log.contains("OMP_NUM_THREADS=3"), "{log}");
+}

@@ -29,7 +29,8 @@ impl Objective {
 pub(crate) enum Verdict {
     /// The trial is over.
     Over(Finish, Option<Failure>),
-    /// It was interrupted, and is to be run again.
+    /// It was interrupted, or failed for no fault of its own, and is to be run
+    /// again.
     Again,
 }
 
@@ -47,6 +48,9 @@ pub(crate) fn judge(
             Err(message) => Verdict::Over(Finish::Failed, Some(unfit(message))),
         },
         (RunState::Pruned, ..) => Verdict::Over(Finish::Pruned, None),
+        (RunState::Failed, _, Some(failure)) if failure.class == FailureClass::Journal => {
+            Verdict::Again
+        }
         (RunState::Failed, _, Some(failure))
             if prune_oom && failure.class == FailureClass::CudaOom =>
         {

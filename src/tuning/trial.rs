@@ -1,16 +1,16 @@
 //! One trial, from its parameters to what came of it.
 
 use super::objective::{Verdict, judge};
-use super::recipe::Recipe;
+use super::recipe::{Recipe, Recipes};
 use super::tuner::Tuner;
-use super::{RUN_ATTR, export, note_failure};
+use super::{RUN_ATTR, conclude, export};
 use crate::Error;
 use crate::config::Loaded;
 use crate::report::study::{StudyEvent, TrialEnd, TrialStart};
-use crate::runner::{Company, Job, Session};
+use crate::runner::{Company, Job, RunError, Session};
 use crate::store::{StudyRef, StudyRole};
-use explr_protocol::{Answer, Ask, TrialRef};
-use explr_study::{Asked, Distribution, Finish, StudyError, Trial, TrialState};
+use explr_protocol::{Answer, Ask, Failure, FailureClass, TrialRef};
+use explr_study::{Asked, Distribution, StudyError, Trial, TrialState};
 use std::time::Instant;
 
 impl Tuner<'_> {
@@ -39,18 +39,30 @@ impl Tuner<'_> {
             again: asked.resumed,
         })));
         let note = |text| self.emit(StudyEvent::Note(text));
-        let template = recipe.nursery.template(note).await;
-        let company = Company {
-            stop: &self.stop,
-            template,
-            aside: &mut || None,
-            answer: &mut |question| self.answer(number, question),
+        let opened = tokio::select! {
+            opened = recipe.nursery.template(note) => opened,
+            // The plugin may never come to be open.
+            () = self.stop.raised() => Ok(None),
         };
-        let outcome = session
-            .attempts(company, &mut |event| {
-                self.emit(StudyEvent::Trial { number, event });
-            })
-            .await;
+        let outcome = match opened {
+            Ok(template) => {
+                let company = Company {
+                    stop: &self.stop,
+                    template,
+                    aside: &mut || None,
+                    answer: &mut |question| self.answer(number, question),
+                };
+                session
+                    .attempts(company, &mut |event| {
+                        self.emit(StudyEvent::Trial { number, event });
+                    })
+                    .await
+            }
+            Err(error) => {
+                session.abandon();
+                Err(error.into())
+            }
+        };
         let outcome = match outcome {
             Ok(outcome) => outcome,
             Err(error) => {
@@ -58,31 +70,45 @@ impl Tuner<'_> {
                 return Err(error);
             }
         };
-        let config = &recipe.loaded.config;
         let mut study = self.study.borrow_mut();
-        let verdict = judge(
-            outcome.state,
-            outcome.result.as_ref(),
-            outcome.failure.as_ref(),
-            &self.objectives,
-            recipe.prunes_oom(),
-        );
+        let gpus = &recipe.slots.all[slot].gpus;
+        let class = outcome.failure.as_ref().map(|failure| failure.class);
+        let lost_gpu = class == Some(FailureClass::GpuLost) && !gpus.is_empty();
+        let verdict = if lost_gpu || self.is_hopeless(class) {
+            Verdict::Again
+        } else {
+            judge(
+                outcome.state,
+                outcome.result.as_ref(),
+                outcome.failure.as_ref(),
+                &self.objectives,
+                recipe.prunes_oom(),
+            )
+        };
         let failure = match verdict {
             Verdict::Over(finish, failure) => {
-                if let Some(failure) = &failure {
-                    note_failure(&mut study, number, failure)?;
-                }
-                let drop_checkpoints =
-                    finish == Finish::Pruned && !config.tune.keep_pruned_checkpoints;
-                study.tell(number, finish)?;
-                if drop_checkpoints {
-                    // They can be made again; that they stay harms nobody.
-                    let _ = std::fs::remove_dir_all(dir.checkpoint_dir());
-                }
+                conclude(
+                    &mut study,
+                    number,
+                    finish,
+                    failure.as_ref(),
+                    &recipe.loaded,
+                    &dir,
+                )?;
                 failure
             }
             Verdict::Again => {
                 study.release(number)?;
+                if lost_gpu {
+                    self.lose(gpus);
+                } else if let Some(Failure { class, message, .. }) = outcome.failure {
+                    return Err(RunError::TrialBlocked {
+                        number,
+                        class,
+                        message,
+                    }
+                    .into());
+                }
                 None
             }
         };
@@ -101,6 +127,12 @@ impl Tuner<'_> {
         })
     }
 
+    /// Whether every other trial would fail in the same way: in a search, all
+    /// have the same plugin.
+    fn is_hopeless(&self, class: Option<FailureClass>) -> bool {
+        matches!(self.recipes, Recipes::Search(_)) && class == Some(FailureClass::Plugin)
+    }
+
     /// Makes the trial's run, or takes up the one that was interrupted.
     fn prepare(
         &self,
@@ -109,7 +141,7 @@ impl Tuner<'_> {
         loaded: Loaded,
         slot: usize,
     ) -> Result<Session, Error> {
-        let granted = recipe.slots[slot].clone();
+        let granted = recipe.slots.all[slot].clone();
         let mut manifest = recipe.origin.manifest(&loaded, &granted);
         manifest.study = Some(StudyRef {
             study: self.name.clone(),
@@ -172,8 +204,14 @@ impl Tuner<'_> {
                 .and_then(|distribution| study.suggest(number, &name, &distribution))
                 .map(Answer::Value),
         };
-        answered.unwrap_or_else(|error| Answer::Refused {
-            message: error.to_string(),
+        answered.unwrap_or_else(|error| {
+            let message = error.to_string();
+            // No fault of the trial's: it is stopped before it hears of it,
+            // and asks again when the study goes on.
+            if matches!(error, StudyError::Storage(_)) {
+                self.break_off(error.into());
+            }
+            Answer::Refused { message }
         })
     }
 }
