@@ -182,6 +182,11 @@ fn ranges_have_the_values_that_they_have_in_wandb() {
     // What is rounded to 0.1 lies between 0.1 and 1.
     assert_eq!(ends("q_uniform_off"), (0.1, 1.0));
     assert_eq!(range("q_uniform").count(), Some(21));
+    // 16 is rounded to 0, but all above it to 32.
+    let Distribution::Int(inwards) = range("q_uniform_halfway") else {
+        panic!("no whole numbers")
+    };
+    assert_eq!((inwards.low(), inwards.high()), (32, 512));
     // Whole numbers can have a logarithm.
     let Distribution::Int(ones) = range("q_log_uniform") else {
         panic!("no whole numbers")
