@@ -7,7 +7,7 @@ mod common;
 
 use common::{Project, fixture, stderr};
 use explr::Exit;
-use explr::config::{Loaded, from_str, load};
+use explr::config::{Loaded, from_str, interpolate, load};
 use explr::import::wandb;
 use explr_study::{Distribution, TrialState};
 use serde_json::json;
@@ -217,6 +217,14 @@ fn nested_names_and_values_arrive() {
 }
 
 #[test]
+fn texts_arrive_as_they_are() {
+    let config = imported("fixed.yaml").config;
+    let data = json!({"folder": "${env:HOME}/x", "parts": ["$${env:NOPE}", "${HOME}"]});
+    let used = interpolate::json(&config.hyperparameters["data"]).unwrap();
+    assert_eq!(used, data);
+}
+
+#[test]
 fn a_mangled_sweep_is_taken_or_refused_and_what_is_taken_loads() {
     let mut taken = 0;
     let mut refused = 0;
@@ -233,7 +241,10 @@ fn a_mangled_sweep_is_taken_or_refused_and_what_is_taken_loads() {
                         taken += 1;
                     }
                     Err(error) => {
-                        assert!(error.to_string().contains("error"), "{mangled}");
+                        // Never a place in a text that nobody sees.
+                        let shown = error.to_string();
+                        assert!(shown.contains(&name), "{mangled}\n{shown}");
+                        assert!(!shown.contains("new configuration"), "{mangled}\n{shown}");
                         refused += 1;
                     }
                 }
