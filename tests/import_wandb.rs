@@ -7,7 +7,7 @@ mod common;
 
 use common::{Project, fixture, stderr};
 use explr::Exit;
-use explr::config::{Loaded, from_str, load};
+use explr::config::{Loaded, from_str, interpolate, load};
 use explr::import::wandb;
 use explr_study::{Distribution, TrialState};
 use serde_json::json;
@@ -182,6 +182,11 @@ fn ranges_have_the_values_that_they_have_in_wandb() {
     // What is rounded to 0.1 lies between 0.1 and 1.
     assert_eq!(ends("q_uniform_off"), (0.1, 1.0));
     assert_eq!(range("q_uniform").count(), Some(21));
+    // 16 is rounded to 0, but all above it to 32.
+    let Distribution::Int(inwards) = range("q_uniform_halfway") else {
+        panic!("no whole numbers")
+    };
+    assert_eq!((inwards.low(), inwards.high()), (32, 512));
     // Whole numbers can have a logarithm.
     let Distribution::Int(ones) = range("q_log_uniform") else {
         panic!("no whole numbers")
@@ -212,6 +217,14 @@ fn nested_names_and_values_arrive() {
 }
 
 #[test]
+fn texts_arrive_as_they_are() {
+    let config = imported("fixed.yaml").config;
+    let data = json!({"folder": "${env:HOME}/x", "parts": ["$${env:NOPE}", "${HOME}"]});
+    let used = interpolate::json(&config.hyperparameters["data"]).unwrap();
+    assert_eq!(used, data);
+}
+
+#[test]
 fn a_mangled_sweep_is_taken_or_refused_and_what_is_taken_loads() {
     let mut taken = 0;
     let mut refused = 0;
@@ -228,7 +241,10 @@ fn a_mangled_sweep_is_taken_or_refused_and_what_is_taken_loads() {
                         taken += 1;
                     }
                     Err(error) => {
-                        assert!(error.to_string().contains("error"), "{mangled}");
+                        // Never a place in a text that nobody sees.
+                        let shown = error.to_string();
+                        assert!(shown.contains(&name), "{mangled}\n{shown}");
+                        assert!(!shown.contains("new configuration"), "{mangled}\n{shown}");
                         refused += 1;
                     }
                 }

@@ -13,6 +13,7 @@ mod stop;
 mod write;
 
 use super::Imported;
+use crate::config::names::LONGEST_STUDY;
 use crate::config::node::{Content, Entry, Node};
 use crate::config::problem::Problem;
 use crate::config::remedy::shorten;
@@ -268,12 +269,15 @@ fn names(reader: &mut Reader, tree: &Node, path: &Path) -> (String, Option<Strin
 /// The name that a key gives.
 fn title(reader: &mut Reader, key: &str, entry: &Entry) -> Option<String> {
     let text = reader.text(key, entry)?;
+    if text.len() > LONGEST_STUDY {
+        let message = format!("`{key}` has more than {LONGEST_STUDY} bytes");
+        let help = "it names a file in explr: give a short one, and the rest as `description`";
+        reader.error(entry.value.span, message, help);
+        return None;
+    }
     let title = in_the_store(text);
     if title != text {
-        let text = format!(
-            "`{key}` became `{}`: names have no `/`, `\\` or `:`",
-            shorten(&title)
-        );
+        let text = format!("`{key}` became `{title}`, as it names a file in explr");
         reader.note(entry.key_span, text);
     }
     Some(title)
@@ -281,5 +285,10 @@ fn title(reader: &mut Reader, key: &str, entry: &Entry) -> Option<String> {
 
 /// Names in the store are names of files, too.
 fn in_the_store(name: &str) -> String {
-    name.replace(['/', '\\', ':'], "-")
+    let is_bad = |c: char| matches!(c, '/' | '\\' | ':') || c.is_control();
+    let name = name.trim().replace(is_bad, "-");
+    match name.strip_prefix('.') {
+        Some(rest) => format!("-{rest}"),
+        None => name,
+    }
 }

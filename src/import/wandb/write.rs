@@ -1,5 +1,6 @@
 use super::Sweep;
 use super::parameters::Parameter;
+use crate::config::interpolate;
 use crate::import::Note;
 use explr_study::{Distribution, Domain, FloatRange, IntRange};
 use serde::{Serialize, Serializer};
@@ -104,7 +105,20 @@ impl Serialize for Pairs<'_> {
 }
 
 fn key(key: &str, value: impl Into<Value>) -> (String, Yaml) {
-    (key.to_owned(), Yaml::Value(value.into()))
+    (key.to_owned(), Yaml::Value(literal(value.into())))
+}
+
+/// W&B replaces nothing in texts.
+fn literal(value: Value) -> Value {
+    match value {
+        Value::String(text) => interpolate::literal(&text).into(),
+        Value::Array(items) => items.into_iter().map(literal).collect(),
+        Value::Object(map) => map
+            .into_iter()
+            .map(|(key, value)| (key, literal(value)))
+            .collect(),
+        other => other,
+    }
 }
 
 /// What stays the same, nested.
