@@ -125,6 +125,7 @@ fn a_full_disk_ends_the_study_and_it_goes_on_when_there_is_space() {
         assert_eq!(output.status.code(), Some(9), "{said}");
         assert!(said.contains(&format!("{study}.journal")), "{said}");
         let before = project.history(&study);
+        assert_eq!(before.count(TrialState::Failed), 0);
         let complete = before.count(TrialState::Complete);
         assert!((1..60).contains(&complete), "{complete}");
 
@@ -204,20 +205,39 @@ fn secrets_reach_the_trials_and_stay_out_of_what_is_stored() {
 
 #[test]
 fn a_hung_trial_times_out_and_the_next_one_runs() {
-    let project = Project::new(
-        "hangs",
-        &format!("{SPACE}worker: {{timeout: 1s, grace: 0s}}\n"),
-    );
+    for (function, limit) in [
+        ("hangs", "timeout: 1s"),
+        ("freezes", "heartbeat_timeout: 3s"),
+        ("hangs", "progress_timeout: 1s"),
+    ] {
+        let worker = format!("worker: {{{limit}, grace: 0s}}\n");
+        let project = Project::new(function, &format!("{SPACE}{worker}"));
+        let output = project.tune(&["--n-trials", "3", "--jobs", "2"]);
+        assert_eq!(output.status.code(), Some(100));
+        let history = project.history("test");
+        assert_eq!(states(&history), [0, 3, 0, 0]);
+        for trial in history.trials() {
+            let why = trial.user_attrs["explr:failure"].as_str().unwrap();
+            let key = limit.split(':').next().unwrap();
+            assert!(why.starts_with("timeout") && why.contains(key), "{why}");
+        }
+    }
+}
+
+#[test]
+fn endless_output_of_trials_is_drained_and_bounded() {
+    let more = format!("{SPACE}hyperparameters: {{megabytes: 80}}\n");
+    let project = Project::new("prints", &more);
     let output = project.tune(&["--n-trials", "2", "--jobs", "2"]);
-    assert_eq!(output.status.code(), Some(100));
-    let history = project.history("test");
-    for trial in history.trials() {
-        assert!(
-            trial.user_attrs["explr:failure"]
-                .as_str()
-                .unwrap()
-                .starts_with("timeout")
-        );
+    assert_eq!(output.status.code(), Some(0));
+    assert!(output.stderr.len() < 1 << 20);
+    for trial in project.history("test").trials() {
+        let run = project.run_of(trial);
+        let kept: u64 = ["worker.log", "worker.log.1"]
+            .iter()
+            .map(|name| std::fs::metadata(run.path().join(name)).unwrap().len())
+            .sum();
+        assert!(kept <= 64 << 20, "{kept}");
     }
 }
 
@@ -337,21 +357,53 @@ fn a_worker_killed_from_outside_takes_nobody_with_it() {
 }
 
 #[test]
-fn a_damaged_study_journal_is_refused_with_its_line() {
+fn a_damaged_study_journal_is_refused_with_its_line_and_can_be_repaired() {
     let project = Project::new("bowl", SPACE);
-    assert_eq!(project.tune(&["--n-trials", "2"]).status.code(), Some(0));
+    assert_eq!(project.tune(&["--n-trials", "3"]).status.code(), Some(0));
+    let before = project.history("test");
     let journal = project.path().join(".explr/studies/test.journal");
     let text = std::fs::read_to_string(&journal).unwrap();
     let mut lines: Vec<&str> = text.lines().collect();
-    lines[1] = "garbage";
-    std::fs::write(&journal, lines.join("\n") + "\n").unwrap();
-    let output = project.tune(&["--n-trials", "4"]);
-    assert_eq!(output.status.code(), Some(9));
-    assert!(
-        stderr(&output).contains("test.journal, line 2"),
-        "{}",
-        stderr(&output)
-    );
+    let beginnings = lines.iter().enumerate();
+    let beginnings = beginnings.filter(|(_, line)| line.starts_with("{\"op_code\":4"));
+    let (middle, _) = beginnings.clone().nth(1).unwrap();
+    let told = |line: &&str| line.starts_with("{\"op_code\":6");
+    let last_told = lines.iter().rposition(told).unwrap();
+    for (index, complete, failed) in [(middle, 2, 1), (last_told, 3, 0)] {
+        let whole = std::mem::replace(&mut lines[index], "garbage");
+        std::fs::write(&journal, lines.join("\n") + "\n").unwrap();
+        lines[index] = whole;
+        let output = project.tune(&["--n-trials", "3"]);
+        assert_eq!(output.status.code(), Some(9));
+        let said = stderr(&output);
+        let place = format!("test.journal, line {}", index + 1);
+        assert!(said.contains(&place), "{said}");
+        assert!(said.contains("explr repair --study test"), "{said}");
+
+        let repair = |arguments: &[&str]| {
+            let mut command = project.explr();
+            let output = command.arg("repair").args(arguments).output().unwrap();
+            assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+            String::from_utf8(output.stdout).unwrap()
+        };
+        let done = repair(&["--study", "test"]);
+        let dropped = format!("dropped line {}", index + 1);
+        assert!(
+            done.contains(&dropped) && done.contains("journal.damaged-"),
+            "{done}"
+        );
+        assert!(repair(&["--study", "test"]).contains("nothing to repair"));
+        assert_eq!(repair(&["--all"]), "");
+        // The end of a trial that was lost is in its run's journal too.
+        assert_eq!(project.tune(&["--n-trials", "3"]).status.code(), Some(4));
+        let after = project.history("test");
+        assert_eq!(states(&after), [complete, failed, 0, 0]);
+        for (old, new) in before.trials().iter().zip(after.trials()) {
+            if new.state == TrialState::Complete {
+                assert_eq!((&old.params, &old.values), (&new.params, &new.values));
+            }
+        }
+    }
 }
 
 #[test]
@@ -414,26 +466,6 @@ fn a_trial_for_which_the_disk_has_no_room_is_kept_for_later() {
     for (old, new) in history.trials().iter().zip(later.trials()) {
         assert_eq!(old.params, new.params);
         assert_eq!(new.values, [new.params["most"].internal]);
-    }
-}
-
-#[test]
-fn a_study_journal_that_can_not_grow_ends_the_study_and_fails_no_trial() {
-    let project = Project::new("bowl", SPACE);
-    let arguments = ["--n-trials", "40", "--jobs", "2"];
-    let output = tune_in_little_space(&project, 20 << 10, &arguments);
-    assert_eq!(output.status.code(), Some(9));
-    assert!(stderr(&output).contains("test.journal"));
-    let before = project.history("test");
-    assert!(before.count(TrialState::Complete) > 0);
-    assert_eq!(before.count(TrialState::Failed), 0);
-    assert_eq!(project.tune(&arguments).status.code(), Some(0));
-    let after = project.history("test");
-    assert_eq!(states(&after), [40, 0, 0, 0]);
-    for (old, new) in before.trials().iter().zip(after.trials()) {
-        if old.state == TrialState::Complete {
-            assert_eq!(old.values, new.values);
-        }
     }
 }
 

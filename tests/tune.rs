@@ -180,6 +180,21 @@ fn a_grid_tries_everything_once_and_then_has_nothing_to_do() {
 }
 
 #[test]
+fn a_grid_has_an_end_of_its_own_unless_a_number_is_given() {
+    let project = Project::new(
+        "echoes",
+        "search_space: {x: {type: int, low: 1, high: 103}}\ntune: {sampler: grid}\n",
+    );
+    let finished = || project.history("test").finished();
+    assert_eq!(code(&project, &["tune.n_trials=2"]), 0);
+    assert_eq!(finished(), 2);
+    assert_eq!(code(&project, &["--n-trials", "3"]), 0);
+    assert_eq!(finished(), 3);
+    assert_eq!(code(&project, &["--jobs", "2"]), 0);
+    assert_eq!(finished(), 103);
+}
+
+#[test]
 fn ranges_on_the_command_line_make_the_space() {
     let project = Project::new("bowl", "hyperparameters: {y: -2}\n");
     let ranges = ["x=uniform[0:2]", "y=choice[-2,-1]"];

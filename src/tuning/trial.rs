@@ -7,8 +7,8 @@ use super::{RUN_ATTR, conclude, export};
 use crate::Error;
 use crate::config::Loaded;
 use crate::report::study::{StudyEvent, TrialEnd, TrialStart};
-use crate::runner::{Company, Job, RunError, Session};
-use crate::store::{StudyRef, StudyRole};
+use crate::runner::{Company, Job, RunError, RunOutcome, Session};
+use crate::store::{RunDir, StudyRef, StudyRole};
 use explr_protocol::{Answer, Ask, Failure, FailureClass, TrialRef};
 use explr_study::{Asked, Distribution, StudyError, Trial, TrialState};
 use std::time::Instant;
@@ -38,38 +38,73 @@ impl Tuner<'_> {
             params,
             again: asked.resumed,
         })));
-        let note = |text| self.emit(StudyEvent::Note(text));
-        let opened = tokio::select! {
-            opened = recipe.nursery.template(note) => opened,
-            // The plugin may never come to be open.
-            () = self.stop.raised() => Ok(None),
-        };
-        let outcome = match opened {
-            Ok(template) => {
-                let company = Company {
-                    stop: &self.stop,
-                    template,
-                    aside: &mut || None,
-                    answer: &mut |question| self.answer(number, question),
-                };
-                session
-                    .attempts(company, &mut |event| {
-                        self.emit(StudyEvent::Trial { number, event });
-                    })
-                    .await
-            }
-            Err(error) => {
-                session.abandon();
-                Err(error.into())
-            }
-        };
-        let outcome = match outcome {
+        let outcome = match self.run_out(number, recipe, session).await {
             Ok(outcome) => outcome,
             Err(error) => {
                 self.study.borrow_mut().release(number)?;
                 return Err(error);
             }
         };
+        let failure = self.settle(number, recipe, slot, &dir, outcome)?;
+        let study = self.study.borrow();
+        let history = study.history();
+        let best = history.best().map(|trial| trial.number);
+        let trial = history.trial(number);
+        Ok(TrialEnd {
+            number,
+            run_id: dir.id().clone(),
+            state: trial.map_or(TrialState::Waiting, |trial| trial.state),
+            params: trial.map_or_else(Default::default, Trial::external_params),
+            values: trial.map_or_else(Vec::new, |trial| trial.values.clone()),
+            failure,
+            duration: began.elapsed(),
+            is_best: best == Some(number),
+        })
+    }
+
+    /// Sees the trial's run through, in a forked worker where that can be.
+    async fn run_out(
+        &self,
+        number: u64,
+        recipe: &Recipe,
+        session: Session,
+    ) -> Result<RunOutcome, Error> {
+        let note = |text| self.emit(StudyEvent::Note(text));
+        let opened = tokio::select! {
+            opened = recipe.nursery.template(note) => opened,
+            // The plugin may never come to be open.
+            () = self.stop.raised() => Ok(None),
+        };
+        let template = match opened {
+            Ok(template) => template,
+            Err(error) => {
+                session.abandon();
+                return Err(error.into());
+            }
+        };
+        let company = Company {
+            stop: &self.stop,
+            template,
+            aside: &mut || None,
+            answer: &mut |question| self.answer(number, question),
+        };
+        session
+            .attempts(company, &mut |event| {
+                self.emit(StudyEvent::Trial { number, event });
+            })
+            .await
+    }
+
+    /// Tells the study what came of a trial's run: its end, with the failure
+    /// if it failed, or that it is to be run again.
+    fn settle(
+        &self,
+        number: u64,
+        recipe: &Recipe,
+        slot: usize,
+        dir: &RunDir,
+        outcome: RunOutcome,
+    ) -> Result<Option<Failure>, Error> {
         let mut study = self.study.borrow_mut();
         let gpus = &recipe.slots.all[slot].gpus;
         let class = outcome.failure.as_ref().map(|failure| failure.class);
@@ -85,46 +120,29 @@ impl Tuner<'_> {
                 recipe.prunes_oom(),
             )
         };
-        let failure = match verdict {
-            Verdict::Over(finish, failure) => {
-                conclude(
-                    &mut study,
-                    number,
-                    finish,
-                    failure.as_ref(),
-                    &recipe.loaded,
-                    &dir,
-                )?;
-                failure
+        match (verdict, outcome.failure) {
+            (Verdict::Over(finish, failure), _) => {
+                let why = failure.as_ref();
+                conclude(&mut study, number, finish, why, &recipe.loaded, dir)?;
+                Ok(failure)
             }
-            Verdict::Again => {
+            (Verdict::Again, failure) => {
                 study.release(number)?;
-                if lost_gpu {
-                    self.lose(gpus);
-                } else if let Some(Failure { class, message, .. }) = outcome.failure {
-                    return Err(RunError::TrialBlocked {
+                match failure {
+                    None => Ok(None),
+                    Some(_) if lost_gpu => {
+                        self.lose(gpus);
+                        Ok(None)
+                    }
+                    Some(Failure { class, message, .. }) => Err(RunError::TrialBlocked {
                         number,
                         class,
                         message,
                     }
-                    .into());
+                    .into()),
                 }
-                None
             }
-        };
-        let history = study.history();
-        let best = history.best().map(|trial| trial.number);
-        let trial = history.trial(number);
-        Ok(TrialEnd {
-            number,
-            run_id: dir.id().clone(),
-            state: trial.map_or(TrialState::Waiting, |trial| trial.state),
-            params: trial.map_or_else(Default::default, Trial::external_params),
-            values: trial.map_or_else(Vec::new, |trial| trial.values.clone()),
-            failure,
-            duration: began.elapsed(),
-            is_best: best == Some(number),
-        })
+        }
     }
 
     /// Whether every other trial would fail in the same way: in a search, all
