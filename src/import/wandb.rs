@@ -69,7 +69,7 @@ struct Sweep {
     experiment: String,
     description: Option<String>,
     study: Option<String>,
-    n_trials: u32,
+    n_trials: Option<u32>,
     direction: Option<Direction>,
     metric: Option<String>,
     sampler: &'static str,
@@ -154,7 +154,7 @@ fn sweep(reader: &mut Reader, tree: &Node, path: &Path) -> Option<Sweep> {
     let pruner = tree
         .entry("early_terminate")
         .and_then(|entry| stop::read(reader, entry));
-    let n_trials = trials(reader, tree, method, &parameters);
+    let n_trials = trials(reader, tree, method);
     let (experiment, study) = names(reader, tree, path);
     let description = tree
         .entry("description")
@@ -170,7 +170,7 @@ fn sweep(reader: &mut Reader, tree: &Node, path: &Path) -> Option<Sweep> {
         experiment,
         description,
         study,
-        n_trials: n_trials?,
+        n_trials,
         direction: metric.direction,
         metric: metric.name,
         sampler: match method? {
@@ -225,29 +225,19 @@ fn method(reader: &mut Reader, tree: &Node) -> Option<&'static str> {
     Some(method)
 }
 
-/// W&B goes on until it is stopped, except in a grid.
-fn trials(
-    reader: &mut Reader,
-    tree: &Node,
-    method: Option<&str>,
-    parameters: &[Parameter],
-) -> Option<u32> {
+/// The number of trials, if it is given. W&B goes on until it is stopped,
+/// except in a grid, which both run to its end.
+fn trials(reader: &mut Reader, tree: &Node, method: Option<&str>) -> Option<u32> {
     if let Some(entry) = tree.entry("run_cap") {
         return reader.count("run_cap", entry);
     }
-    if method? == "grid" {
-        let counts = parameters.iter().map(|one| match &one.domain {
-            Domain::Search(distribution) => distribution.count().unwrap_or(1),
-            Domain::Fixed(_) => 1,
-        });
-        let all = counts.fold(1, u64::saturating_mul);
-        return Some(u32::try_from(all).unwrap_or(u32::MAX));
+    if method? != "grid" {
+        reader.remark(
+            "the sweep has no `run_cap`, and would go on until it is stopped: explr ends after \
+             `tune.n_trials`, by default 100",
+        );
     }
-    reader.remark(
-        "the sweep has no `run_cap`, and would go on until it is stopped: `tune.n_trials` \
-         is explr's default",
-    );
-    Some(config::Tune::default().n_trials)
+    None
 }
 
 /// The names of the experiment and of its study.

@@ -193,7 +193,7 @@ fn int(range: &IntRange) -> Entries {
 fn tune(sweep: &Sweep) -> Entries {
     let mut entries = Vec::new();
     entries.extend(sweep.study.as_deref().map(|study| key("study", study)));
-    entries.push(key("n_trials", sweep.n_trials));
+    entries.extend(sweep.n_trials.map(|count| key("n_trials", count)));
     entries.extend(sweep.direction.map(|one| key("direction", json!(one))));
     entries.extend(sweep.metric.as_deref().map(|metric| key("metric", metric)));
     entries.push(key("sampler", sweep.sampler));
