@@ -252,6 +252,46 @@ fn the_best_parameters_can_be_run_again() {
 }
 
 #[test]
+fn the_commands_that_are_printed_work_as_they_stand() {
+    for elsewhere in [&[][..], &["store=elsewhere"]] {
+        let project = Project::new("bowl", BOWL);
+        let output = project.tune(&[&["--n-trials", "5"], elsewhere].concat());
+        assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+        let printed = stderr(&output);
+        let commands: Vec<&str> = printed
+            .lines()
+            .filter_map(|line| line.strip_prefix("→ explr "))
+            .collect();
+        assert_eq!(commands.len(), 2, "{printed}");
+        for command in commands {
+            let mut explr = project.explr();
+            let done = explr.args(command.split(' ')).output().unwrap();
+            assert_eq!(done.status.code(), Some(0), "{command}: {}", stderr(&done));
+        }
+    }
+}
+
+#[test]
+fn a_trial_is_run_again_without_its_configuration_file() {
+    let project = Project::new("bowl", BOWL);
+    assert_eq!(code(&project, &["--n-trials", "5"]), 0);
+    let best = project.history("test").best().unwrap().clone();
+    let trial = format!("test#{}", best.number);
+    let again = |settings: &[&str]| {
+        let mut explr = project.explr();
+        let explr = explr.args(["run", "--from-trial", &trial]).args(settings);
+        let output = explr.output().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+        let run = project.store().run("last").unwrap();
+        run.summary().unwrap().result.unwrap().primary_metric
+    };
+    assert_eq!(again(&[]).to_bits(), best.values[0].to_bits());
+    assert_ne!(again(&["x=1", "y=7"]).to_bits(), best.values[0].to_bits());
+    let output = project.explr().args(["run", "x=1"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(3), "{}", stderr(&output));
+}
+
+#[test]
 fn enqueued_trials_come_first() {
     let project = Project::new("bowl", &format!("{BOWL}tune: {{enqueue: [{{x: 1}}]}}\n"));
     assert_eq!(code(&project, &["--n-trials", "2"]), 0);

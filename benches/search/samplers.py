@@ -12,9 +12,9 @@ ASK_TELL = pathlib.Path(os.environ.get("ASK_TELL", ROOT / "target/release/exampl
 class Explr:
     """A study in a process of its own, which speaks JSON lines (`crates/explr-study/examples`)."""
 
-    def __init__(self, space, seed, sampler, **options):
+    def __init__(self, space, seed, sampler, halving=None):
         self.process = subprocess.Popen([ASK_TELL], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        self.call({"sampler": sampler, "seed": seed, "space": space, **options})
+        self.call({"sampler": sampler, "seed": seed, "space": space, "halving": halving})
 
     def call(self, message):
         self.process.stdin.write(json.dumps(message) + "\n")
@@ -39,8 +39,9 @@ class Explr:
 class Optuna:
     """A study of Optuna in memory."""
 
-    def __init__(self, space, seed, sampler, pruner=None):
+    def __init__(self, space, seed, sampler, halving=None):
         import optuna
+        from optuna.pruners import NopPruner, SuccessiveHalvingPruner
 
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         kinds = {
@@ -50,6 +51,7 @@ class Optuna:
             "gp": lambda: optuna.samplers.GPSampler(seed=seed),
         }
         self.space = space
+        pruner = SuccessiveHalvingPruner(min_resource=1, reduction_factor=halving) if halving else NopPruner()
         self.study = optuna.create_study(sampler=kinds[sampler](), pruner=pruner)
         self.trials = {}
 
@@ -82,9 +84,9 @@ class Optuna:
         pass
 
 
-def open_study(name, space, seed):
-    """`explr`, `explr:gp`, `optuna:default` and the like."""
+def open_study(name, space, seed, halving=None):
+    """`explr`, `explr:gp`, `optuna:default` and the like; with `halving`, ASHA by that factor."""
     program, _, sampler = name.partition(":")
     if program == "explr":
-        return Explr(space, seed, sampler or "tpe")
-    return Optuna(space, seed, sampler or "default")
+        return Explr(space, seed, sampler or "tpe", halving)
+    return Optuna(space, seed, sampler or "default", halving)

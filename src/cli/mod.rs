@@ -6,6 +6,7 @@
 
 mod completions;
 mod confirm;
+mod import;
 mod init;
 mod interrupt;
 mod man;
@@ -53,6 +54,8 @@ enum Command {
     Sync(sync::Args),
     /// Show the store's runs in MLflow.
     MlflowUi(mlflow_ui::Args),
+    /// Make a configuration of another tool's file.
+    Import(import::Args),
     /// Print the JSON Schema of configuration files.
     Schema(schema::Args),
     /// Print a shell's completion script.
@@ -74,6 +77,7 @@ pub(crate) fn main() -> Exit {
         Command::Runs(args) => runs::execute(&args),
         Command::Repair(args) => repair::execute(&args),
         Command::Schema(args) => schema::execute(&args),
+        Command::Import(args) => import::execute(&args),
         Command::Sync(args) => sync::execute(&args),
         Command::MlflowUi(args) => mlflow_ui::execute(&args),
         Command::Completions(args) => completions::execute(&args),

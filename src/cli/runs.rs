@@ -52,6 +52,13 @@ pub(crate) struct StoreArgs {
 }
 
 impl StoreArgs {
+    /// The store of a command that has no `--store`.
+    pub(crate) fn of_here() -> Self {
+        Self {
+            store: std::env::var_os("EXPLR_STORE").map(PathBuf::from),
+        }
+    }
+
     /// Opens the store for reading.
     pub(crate) fn open(&self) -> Result<Store, StoreError> {
         if let Some(root) = &self.store {

@@ -3,14 +3,14 @@ use serde_json::{Map, Number, Value};
 
 /// A YAML value that knows where it was written.
 #[derive(Debug, Clone)]
-pub(super) struct Node {
-    pub(super) value: Content,
-    pub(super) span: Span,
+pub(crate) struct Node {
+    pub(crate) value: Content,
+    pub(crate) span: Span,
 }
 
 /// What a [`Node`] holds: JSON, and the numbers that JSON lacks.
 #[derive(Debug, Clone)]
-pub(super) enum Content {
+pub(crate) enum Content {
     Null,
     Bool(bool),
     Number(Number),
@@ -23,26 +23,26 @@ pub(super) enum Content {
 
 /// A key of a map and its value. The order is that of the text.
 #[derive(Debug, Clone)]
-pub(super) struct Entry {
-    pub(super) key: String,
-    pub(super) key_span: Span,
-    pub(super) value: Node,
+pub(crate) struct Entry {
+    pub(crate) key: String,
+    pub(crate) key_span: Span,
+    pub(crate) value: Node,
 }
 
 impl Node {
-    pub(super) fn entries(&self) -> &[Entry] {
+    pub(crate) fn entries(&self) -> &[Entry] {
         match &self.value {
             Content::Map(entries) => entries,
             _ => &[],
         }
     }
 
-    pub(super) fn entry(&self, key: &str) -> Option<&Entry> {
+    pub(crate) fn entry(&self, key: &str) -> Option<&Entry> {
         self.entries().iter().find(|entry| entry.key == key)
     }
 
     /// The entry at a path of keys, as in `["worker", "timeout"]`.
-    pub(super) fn at(&self, path: &[&str]) -> Option<&Entry> {
+    pub(crate) fn at(&self, path: &[&str]) -> Option<&Entry> {
         let (last, parents) = path.split_last()?;
         let parent = parents
             .iter()
@@ -50,7 +50,7 @@ impl Node {
         parent.entry(last)
     }
 
-    pub(super) fn text(&self) -> Option<&str> {
+    pub(crate) fn text(&self) -> Option<&str> {
         match &self.value {
             Content::Text(text) => Some(text),
             _ => None,
@@ -58,7 +58,7 @@ impl Node {
     }
 
     /// The value, all of it at one place.
-    pub(super) fn from_json(value: &Value, span: Span) -> Self {
+    pub(crate) fn from_json(value: &Value, span: Span) -> Self {
         let value = match value {
             Value::Null => Content::Null,
             Value::Bool(value) => Content::Bool(*value),
@@ -84,7 +84,7 @@ impl Node {
     }
 
     /// The same value as JSON; what JSON lacks becomes null.
-    pub(super) fn to_json(&self) -> Value {
+    pub(crate) fn to_json(&self) -> Value {
         match &self.value {
             Content::Null | Content::Unrepresentable => Value::Null,
             Content::Bool(value) => Value::Bool(*value),
@@ -101,7 +101,7 @@ impl Node {
     }
 
     /// Calls `visit` with every text in the tree.
-    pub(super) fn for_each_text(&self, visit: &mut impl FnMut(&str, Span)) {
+    pub(crate) fn for_each_text(&self, visit: &mut impl FnMut(&str, Span)) {
         match &self.value {
             Content::Text(text) => visit(text, self.span),
             Content::List(items) => items.iter().for_each(|item| item.for_each_text(visit)),

@@ -4,14 +4,14 @@ use std::fmt;
 
 /// One thing that is wrong with a configuration.
 #[derive(Debug, Clone)]
-pub(super) struct Problem {
-    pub(super) message: String,
-    pub(super) span: Option<Span>,
-    pub(super) help: Option<String>,
+pub(crate) struct Problem {
+    pub(crate) message: String,
+    pub(crate) span: Option<Span>,
+    pub(crate) help: Option<String>,
 }
 
 impl Problem {
-    pub(super) fn new(span: Span, message: impl Into<String>) -> Self {
+    pub(crate) fn new(span: Span, message: impl Into<String>) -> Self {
         Self {
             message: message.into(),
             span: Some(span),
@@ -20,7 +20,7 @@ impl Problem {
     }
 
     /// A problem of a whole file, which has no line to show.
-    pub(super) fn of_file(message: impl Into<String>) -> Self {
+    pub(crate) fn of_file(message: impl Into<String>) -> Self {
         Self {
             message: message.into(),
             span: None,
@@ -28,18 +28,18 @@ impl Problem {
         }
     }
 
-    pub(super) fn help(mut self, help: impl Into<String>) -> Self {
+    pub(crate) fn help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
         self
     }
 
     /// Whether something near is known, so that this is a misspelling.
-    pub(super) fn is_a_slip(&self) -> bool {
+    pub(crate) fn is_a_slip(&self) -> bool {
         let help = self.help.as_deref().unwrap_or_default();
         help.starts_with("did you mean")
     }
 
-    pub(super) fn maybe_help(mut self, help: Option<String>) -> Self {
+    pub(crate) fn maybe_help(mut self, help: Option<String>) -> Self {
         self.help = help.or(self.help);
         self
     }
@@ -57,7 +57,7 @@ pub struct ConfigError {
 }
 
 impl ConfigError {
-    pub(super) fn new(mut problems: Vec<Problem>, sources: Sources) -> Self {
+    pub(crate) fn new(mut problems: Vec<Problem>, sources: Sources) -> Self {
         problems.sort_by_key(|problem| problem.span.map(|span| (span.source, span.start)));
         Self { problems, sources }
     }

@@ -10,7 +10,7 @@ use std::path::Path;
 const MAX_BYTES: usize = 1024 * 1024;
 
 /// What is no text that a configuration could be in.
-pub(super) struct Refused {
+pub(crate) struct Refused {
     problem: Problem,
     /// As much of the text as there is, and the place in it.
     shown: Option<(String, Range<usize>)>,
@@ -26,7 +26,7 @@ impl From<Problem> for Refused {
 }
 
 impl Refused {
-    pub(super) fn into_error(self, path: &Path) -> ConfigError {
+    pub(crate) fn into_error(self, path: &Path) -> ConfigError {
         let mut sources = Sources::default();
         let span = self.shown.map(|(text, range)| Span {
             source: sources.add_file(path, text),
@@ -44,7 +44,7 @@ impl Refused {
 }
 
 /// The text of a file.
-pub(super) fn file(path: &Path) -> Result<String, Refused> {
+pub(crate) fn file(path: &Path) -> Result<String, Refused> {
     let shown = path.display();
     let file = File::open(path).map_err(|error| unreadable(path, &error))?;
     if file.metadata().is_ok_and(|metadata| metadata.is_dir()) {
@@ -65,7 +65,7 @@ pub(super) fn file(path: &Path) -> Result<String, Refused> {
 }
 
 /// Text that did not come from a file, under the same limits.
-pub(super) fn text(text: &str, path: &Path) -> Result<String, Refused> {
+pub(crate) fn text(text: &str, path: &Path) -> Result<String, Refused> {
     limit(text.len(), path)?;
     characters(text.to_owned())
 }

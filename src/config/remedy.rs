@@ -2,7 +2,7 @@ use super::node::{Content, Node};
 use super::suggest::did_you_mean;
 
 /// The beginning of a text, for a message.
-pub(super) fn shorten(text: &str) -> String {
+pub(crate) fn shorten(text: &str) -> String {
     const LENGTH: usize = 60;
     match text.char_indices().nth(LENGTH) {
         Some((at, _)) => format!("{}...", &text[..at]),
@@ -17,7 +17,7 @@ pub(super) fn example(path: &str) -> Option<String> {
 }
 
 /// The most likely way out of a value of the wrong kind.
-pub(super) fn remedy(wanted: &str, node: &Node, path: &str) -> Option<String> {
+pub(crate) fn remedy(wanted: &str, node: &Node, path: &str) -> Option<String> {
     let is_time = wanted.starts_with("a length of time");
     let is_device = wanted.contains("`cuda`");
     let text = match &node.value {

@@ -2,15 +2,15 @@ use std::path::Path;
 
 /// A stretch of bytes of one source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) struct Span {
-    pub(super) source: usize,
-    pub(super) start: usize,
-    pub(super) end: usize,
+pub(crate) struct Span {
+    pub(crate) source: usize,
+    pub(crate) start: usize,
+    pub(crate) end: usize,
 }
 
 impl Span {
     /// The part of the span that begins `from` bytes after its start.
-    pub(super) fn part(self, from: usize, length: usize) -> Self {
+    pub(crate) fn part(self, from: usize, length: usize) -> Self {
         let start = (self.start + from).min(self.end);
         Self {
             start,
@@ -22,7 +22,7 @@ impl Span {
 
 /// Where a text came from.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Origin {
+pub(crate) enum Origin {
     /// A file, by the name that the user gave.
     File(String),
     /// An environment variable; the text is `NAME=value`.
@@ -41,21 +41,21 @@ struct Source {
 
 /// The texts that a configuration is made of, in order of precedence.
 #[derive(Debug, Default)]
-pub(super) struct Sources(Vec<Source>);
+pub(crate) struct Sources(Vec<Source>);
 
 /// A position for people: counted from one, columns in characters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Position {
-    pub(super) line: usize,
-    pub(super) column: usize,
+pub(crate) struct Position {
+    pub(crate) line: usize,
+    pub(crate) column: usize,
 }
 
 impl Sources {
-    pub(super) fn add_file(&mut self, path: &Path, text: String) -> usize {
+    pub(crate) fn add_file(&mut self, path: &Path, text: String) -> usize {
         self.add(Origin::File(path.display().to_string()), text)
     }
 
-    pub(super) fn add(&mut self, origin: Origin, text: String) -> usize {
+    pub(crate) fn add(&mut self, origin: Origin, text: String) -> usize {
         let lines = std::iter::once(0)
             .chain(text.match_indices('\n').map(|(at, _)| at + 1))
             .collect();
@@ -67,16 +67,16 @@ impl Sources {
         self.0.len() - 1
     }
 
-    pub(super) fn origin(&self, source: usize) -> &Origin {
+    pub(crate) fn origin(&self, source: usize) -> &Origin {
         &self.0[source].origin
     }
 
-    pub(super) fn text(&self, source: usize) -> &str {
+    pub(crate) fn text(&self, source: usize) -> &str {
         &self.0[source].text
     }
 
     /// The whole of a source.
-    pub(super) fn whole(&self, source: usize) -> Span {
+    pub(crate) fn whole(&self, source: usize) -> Span {
         Span {
             source,
             start: 0,
@@ -85,18 +85,18 @@ impl Sources {
     }
 
     /// The text that a span covers.
-    pub(super) fn slice(&self, span: Span) -> &str {
+    pub(crate) fn slice(&self, span: Span) -> &str {
         self.text(span.source)
             .get(span.start..span.end)
             .unwrap_or_default()
     }
 
     /// The line in which a span begins, counted from one.
-    pub(super) fn line_number(&self, span: Span) -> usize {
+    pub(crate) fn line_number(&self, span: Span) -> usize {
         self.line_of(span).0 + 1
     }
 
-    pub(super) fn position(&self, span: Span) -> Position {
+    pub(crate) fn position(&self, span: Span) -> Position {
         let (index, start) = self.line_of(span);
         let text = self.text(span.source);
         let column = text
@@ -110,7 +110,7 @@ impl Sources {
 
     /// The line on which a span begins, without its end, and where in it the
     /// span lies. A span that goes on in later lines ends with this one.
-    pub(super) fn line(&self, span: Span) -> (&str, std::ops::Range<usize>) {
+    pub(crate) fn line(&self, span: Span) -> (&str, std::ops::Range<usize>) {
         let (_, start) = self.line_of(span);
         let text = self.text(span.source);
         let rest = &text[start..];

@@ -1,5 +1,5 @@
 /// The candidate that was most likely meant, if one is near.
-pub(super) fn nearest<'a>(
+pub(crate) fn nearest<'a>(
     text: &str,
     candidates: impl IntoIterator<Item = &'a str>,
 ) -> Option<&'a str> {
@@ -23,7 +23,7 @@ pub(super) fn nearest<'a>(
 }
 
 /// `` did you mean `x`? ``, if there is a near candidate.
-pub(super) fn did_you_mean<'a>(
+pub(crate) fn did_you_mean<'a>(
     text: &str,
     candidates: impl IntoIterator<Item = &'a str>,
 ) -> Option<String> {
@@ -31,12 +31,12 @@ pub(super) fn did_you_mean<'a>(
 }
 
 /// `` `a`, `b` or `c` ``.
-pub(super) fn alternatives<'a>(words: impl IntoIterator<Item = &'a str>) -> String {
+pub(crate) fn alternatives<'a>(words: impl IntoIterator<Item = &'a str>) -> String {
     join(words, "or")
 }
 
 /// `` `a`, `b` and `c` ``.
-pub(super) fn list<'a>(words: impl IntoIterator<Item = &'a str>) -> String {
+pub(crate) fn list<'a>(words: impl IntoIterator<Item = &'a str>) -> String {
     join(words, "and")
 }
 

@@ -19,7 +19,7 @@ const MAX_ALIASES: usize = 100;
 ///
 /// Duplicate keys go to `problems` and don't stop the reading; what leaves the
 /// rest without meaning is returned. `None` is an empty document.
-pub(super) fn parse(
+pub(crate) fn parse(
     sources: &Sources,
     part: Span,
     problems: &mut Vec<Problem>,

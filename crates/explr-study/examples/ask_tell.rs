@@ -2,12 +2,14 @@
 //!
 //! The first line says what the study is:
 //! `{"sampler": "tpe", "seed": 1, "space": [{"name": "x", "type": "float", "low": 0, "high": 1}]}`.
-//! A parameter may have `log`, `step` and `when: [parent, [values]]`. After
+//! A parameter may have `log`, `step` and `when: [parent, [values]]`, and with
+//! `"halving": 3` trials are pruned by successive halving by that factor. After
 //! it, each line is `{"ask": null}`, `{"tell": {"number": 0, "value": 1.5}}`,
 //! whose value is null for a pruned trial, or
 //! `{"report": {"number": 0, "step": 1, "value": 2.5}}`. `benches/search` uses
 //! it to run one definition of an objective with several programs.
 
+use explr_study::pruner::{SuccessiveHalving, SuccessiveHalvingOptions};
 use explr_study::sampler::{CmaEs, Gp, Qmc, Random, Univariate};
 use explr_study::{
     Categories, Condition, Distribution, Domain, Finish, FloatRange, IntRange, Parameter,
@@ -23,6 +25,7 @@ struct Opening {
     sampler: String,
     seed: u64,
     space: Vec<Spec>,
+    halving: Option<u64>,
 }
 
 #[derive(Deserialize)]
@@ -111,6 +114,14 @@ fn open(opening: Opening) -> Result<Study, Box<dyn Error>> {
         "cmaes" => study.sampler(CmaEs::new(opening.seed)),
         "gp" => study.sampler(Gp::new(opening.seed)),
         other => return Err(format!("there is no sampler `{other}`").into()),
+    };
+    let study = match opening.halving {
+        Some(reduction_factor) => study.pruner(SuccessiveHalving::new(SuccessiveHalvingOptions {
+            min_resource: Some(1),
+            reduction_factor,
+            ..SuccessiveHalvingOptions::default()
+        })?),
+        None => study,
     };
     Ok(study.build()?)
 }

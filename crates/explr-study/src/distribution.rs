@@ -181,7 +181,7 @@ impl FloatRange {
         }
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
         self.step
-            .map(|step| ((self.high - self.low) / step).round() as u64 + 1)
+            .map(|step| (((self.high - self.low) / step).round() as u64).saturating_add(1))
     }
 
     /// The allowed value nearest to `value`.
@@ -466,6 +466,12 @@ mod tests {
                 Categories::new(vec![json!("a"), json!([1]), json!(null)]).unwrap(),
             ),
         ]
+    }
+
+    #[test]
+    fn more_values_than_can_be_counted_are_as_many_as_can_be() {
+        let range = FloatRange::new(0.0, 1e300, false, Some(1.0)).unwrap();
+        assert_eq!(range.count(), Some(u64::MAX));
     }
 
     #[test]

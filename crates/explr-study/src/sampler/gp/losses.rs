@@ -5,8 +5,9 @@ use crate::sampler::normal;
 /// The losses, about standard normal. Those worse than the median only keep
 /// their rank, and become the mirror image of the better half: how bad a bad
 /// one is tells nothing about the good ones, and may be infinite (Song et al.
-/// 2024, "The Vizier Gaussian process bandit algorithm").
-pub(in crate::sampler) fn warp(losses: &[f64]) -> Vec<f64> {
+/// 2024, "The Vizier Gaussian process bandit algorithm"). Of all but the best
+/// `measured` the rank alone is known, whatever half they are in.
+pub(in crate::sampler) fn warp(losses: &[f64], measured: usize) -> Vec<f64> {
     let lowest = losses
         .iter()
         .copied()
@@ -16,7 +17,7 @@ pub(in crate::sampler) fn warp(losses: &[f64]) -> Vec<f64> {
     let mut order: Vec<usize> = (0..losses.len()).collect();
     order.sort_by(|a, b| losses[*a].total_cmp(&losses[*b]));
     let sorted: Vec<f64> = order.iter().map(|index| losses[*index]).collect();
-    let good = sorted.len().div_ceil(2);
+    let good = sorted.len().div_ceil(2).min(measured);
     let best = sorted.first().copied().unwrap_or_default();
     let median = sorted[..good].last().copied().unwrap_or_default();
     let range = median - best;
@@ -70,7 +71,7 @@ mod tests {
 
     #[test]
     fn the_order_is_kept_and_the_good_half_its_proportions() {
-        let warped = warp(&[3.0, 1.0, 2.0, 1e9, 50.0, f64::INFINITY]);
+        let warped = warp(&[3.0, 1.0, 2.0, 1e9, 50.0, f64::INFINITY], 6);
         let order = [1, 2, 0, 4, 3, 5];
         for pair in order.windows(2) {
             assert!(warped[pair[0]] < warped[pair[1]], "{warped:?}");
@@ -78,6 +79,19 @@ mod tests {
         let (a, b) = (warped[2] - warped[1], warped[0] - warped[2]);
         assert!((a - b).abs() < 1e-9);
         assert!(warped.iter().all(|value| value.abs() < 4.0), "{warped:?}");
+    }
+
+    #[test]
+    fn ranks_alone_say_nothing_about_proportions() {
+        let (near, far) = (
+            warp(&[1.0, 2.0, 3.0, 4.0, 5.0, 6.0], 2),
+            warp(&[1.0, 2.0, 9.0, 14.0, 15.0, 86.0], 2),
+        );
+        for (near, far) in near.iter().zip(far) {
+            assert!((near - far).abs() < 1e-12);
+        }
+        assert!(near.is_sorted());
+        assert!(warp(&[3.0, 4.0], 0).iter().all(|value| value.is_finite()));
     }
 
     #[test]
@@ -90,7 +104,7 @@ mod tests {
             vec![f64::NEG_INFINITY, f64::INFINITY, f64::INFINITY],
             vec![1e300, -1e300, 0.0],
         ] {
-            let warped = warp(&losses);
+            let warped = warp(&losses, losses.len());
             assert!(
                 warped.iter().all(|value| value.is_finite()),
                 "{losses:?}: {warped:?}"

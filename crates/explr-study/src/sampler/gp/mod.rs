@@ -148,7 +148,11 @@ fn search(
         .iter()
         .map(|trial| encoding.point(&trial.units))
         .collect();
-    let model = Model::fit(points, &losses::warp(&losses), encoding.groups())?;
+    let model = Model::fit(
+        points,
+        &losses::warp(&losses, losses.len()),
+        encoding.groups(),
+    )?;
     let leaders: Vec<Vec<Option<f64>>> = known
         .into_iter()
         .take(LEADERS)

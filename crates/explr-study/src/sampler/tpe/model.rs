@@ -119,24 +119,23 @@ impl Known {
             }
         }
         // A pruned trial is worse than any complete one. How much is unknown.
-        let worst = losses
-            .iter()
-            .filter(|ranked| ranked.is_complete())
-            .map(|ranked| ranked.loss)
-            .fold(f64::NEG_INFINITY, f64::max);
+        let complete = losses.partition_point(Ranked::is_complete);
+        let worst = losses[..complete].iter().map(|ranked| ranked.loss);
+        let worst = worst.fold(0.0, f64::max);
         let losses: Vec<f64> = losses
             .iter()
-            .map(|ranked| {
+            .enumerate()
+            .map(|(place, ranked)| {
                 if ranked.is_complete() {
                     ranked.loss
                 } else {
-                    worst
+                    worst + (1.0 + worst) * place as f64
                 }
             })
             .collect();
         Self {
             points: units.iter().map(|units| encoding.point(units)).collect(),
-            targets: warp(&losses),
+            targets: warp(&losses, complete),
             units,
         }
     }
