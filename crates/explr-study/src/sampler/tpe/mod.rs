@@ -31,7 +31,8 @@ const MODEL_EVERY: u64 = 2;
 ///   bad ones.
 /// - A Gaussian process of at most 100 trials proposes the point of greatest
 ///   expected improvement, as [`Gp`](super::Gp) does, while there are no more
-///   than 200 trials. With several objectives there is none.
+///   than 200 trials and most of them are complete: of pruned ones it knows
+///   too little. With several objectives there is none.
 #[derive(Debug)]
 pub struct Tpe {
     seed: u64,
@@ -70,8 +71,11 @@ impl Sampler for Tpe {
         if known < self.n_startup_trials {
             return Ok(Some(Qmc::new(self.seed).draw(space, number)));
         }
+        let complete = self.columns.ranked().iter();
+        let complete = complete.filter(|ranked| ranked.is_complete()).count();
         let is_models_turn = history.directions().len() == 1
             && known <= MODEL_UNTIL
+            && 2 * complete >= known
             && !number.is_multiple_of(MODEL_EVERY);
         let modelled = if is_models_turn {
             self.step
