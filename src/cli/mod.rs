@@ -19,6 +19,7 @@ mod schema;
 mod study;
 mod sweep;
 mod sync;
+mod tensor;
 mod tune;
 
 use clap::{Parser, Subcommand};
@@ -65,6 +66,9 @@ enum Command {
     /// Be a worker (started by explr itself).
     #[command(hide = true)]
     Worker,
+    /// Try libtorch (started by `explr verify`).
+    #[command(hide = true)]
+    Tensor(tensor::Args),
 }
 
 pub(crate) fn main() -> Exit {
@@ -83,6 +87,7 @@ pub(crate) fn main() -> Exit {
         Command::Completions(args) => completions::execute(&args),
         Command::Man(args) => man::execute(&args),
         Command::Worker => Ok(explr::worker::main()),
+        Command::Tensor(args) => tensor::execute(&args),
     };
     executed.unwrap_or_else(|error| report(&error))
 }
