@@ -21,6 +21,7 @@ mod sweep;
 mod sync;
 mod tensor;
 mod tune;
+mod verify;
 
 use clap::{Parser, Subcommand};
 use explr::Exit;
@@ -55,6 +56,8 @@ enum Command {
     Sync(sync::Args),
     /// Show the store's runs in MLflow.
     MlflowUi(mlflow_ui::Args),
+    /// Check what runs need of this machine, and say how to mend it.
+    Verify(verify::Args),
     /// Make a configuration of another tool's file.
     Import(import::Args),
     /// Print the JSON Schema of configuration files.
@@ -81,6 +84,7 @@ pub(crate) fn main() -> Exit {
         Command::Runs(args) => runs::execute(&args),
         Command::Repair(args) => repair::execute(&args),
         Command::Schema(args) => schema::execute(&args),
+        Command::Verify(args) => verify::execute(&args),
         Command::Import(args) => import::execute(&args),
         Command::Sync(args) => sync::execute(&args),
         Command::MlflowUi(args) => mlflow_ui::execute(&args),

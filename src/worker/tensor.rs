@@ -5,7 +5,7 @@
 //! and no version of libtorch is bound.
 
 use super::control::exit_now;
-use super::plugin::{open_cuda, open_libtorch};
+use super::plugin::{PluginError, open_cuda, open_libtorch};
 use explr_protocol::Device;
 use libloading::os::unix::{Library, Symbol};
 use serde::{Deserialize, Serialize};
@@ -59,7 +59,11 @@ fn attempt(folder: &Path, trial: Trial) -> Result<(), Tried> {
         Trial::Cpu | Trial::OpenCuda => Device::Cpu,
         Trial::Cuda => Device::Cuda(0),
     };
-    let not_opened = |error: super::plugin::PluginError| Tried::NotOpened(error.to_string());
+    // The other lines say what to do, which is for the one who asked to know.
+    let not_opened = |error: PluginError| {
+        let text = error.to_string();
+        Tried::NotOpened(text.lines().next().unwrap_or_default().to_owned())
+    };
     open_libtorch(folder, device).map_err(not_opened)?;
     match trial {
         Trial::OpenCuda => open_cuda(folder).map_err(not_opened),
