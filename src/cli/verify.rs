@@ -152,7 +152,18 @@ mod tests {
 
     #[test]
     fn people_see_what_is_wrong_and_the_command_that_helps() {
-        insta::assert_snapshot!(as_text(&page(), Style::Plain), @"");
+        insta::assert_snapshot!(as_text(&page(), Style::Plain), @r"
+        GPU
+          warning  driver            updated
+                                     fix: sudo reboot
+          failure  CUDA of libtorch  13.0, which needs driver 580 or newer; this driver is 570.195.03
+                                     fix: pip install torch==2.10.0
+        machine
+          ok       clock             2026-11-25 10:00:00 UTC
+          -        container         not in one
+
+        1 ok, 1 warning, 1 failure; - means that there is nothing to check
+        ");
     }
 
     #[test]

@@ -271,7 +271,7 @@ mod tests {
         }
     }
 
-    fn words(checks: &[Check]) -> Vec<&str> {
+    fn words(checks: &[Check]) -> Vec<&'static str> {
         let word = |check: &Check| match check.verdict {
             Verdict::Ok => "ok",
             Verdict::Warning { .. } => "warning",

@@ -21,13 +21,13 @@ pub(super) struct Facts {
 /// A libtorch.
 pub(super) struct Found {
     pub(super) folder: PathBuf,
-    version: Option<String>,
+    pub(super) version: Option<String>,
     /// It has a CUDA part.
     pub(super) has_cuda: bool,
     /// The version of CUDA that it was built with.
     pub(super) cuda: Option<Version>,
     /// Built with the C++ ABI that every compiler since GCC 5 uses.
-    new_abi: Option<bool>,
+    pub(super) new_abi: Option<bool>,
     /// The GPUs that it has code for, as in `sm_90`.
     pub(super) architectures: Vec<String>,
 }
@@ -98,12 +98,16 @@ fn architectures(library: &[u8]) -> Vec<String> {
             let text = library[at + 1..].split(|byte| *byte == 0).next()?;
             std::str::from_utf8(text).ok()
         })
-        .find(|text| {
-            text.split(' ')
-                .all(|word| word.starts_with("sm_") || word.starts_with("compute_"))
-        })
+        .find(|text| text.split(' ').all(is_architecture))
         .map(|text| text.split(' ').map(str::to_owned).collect())
         .unwrap_or_default()
+}
+
+fn is_architecture(word: &str) -> bool {
+    let number = word
+        .strip_prefix("sm_")
+        .or_else(|| word.strip_prefix("compute_"));
+    number.is_some_and(|number| number.starts_with(|c: char| c.is_ascii_digit()))
 }
 
 pub(super) fn checks(facts: &Facts) -> Vec<Check> {
@@ -112,6 +116,7 @@ pub(super) fn checks(facts: &Facts) -> Vec<Check> {
         checks.push(version(found.version.as_deref()));
         checks.push(tch(found.version.as_deref(), facts.tch.as_deref()));
         checks.push(abi(found.new_abi));
+        checks.push(cuda(found));
     }
     checks
 }
@@ -199,6 +204,22 @@ fn abi(new: Option<bool>) -> Check {
         ),
         None => Check::failure(name, "lib/libc10.so is missing or is no libtorch", INSTALL),
     }
+}
+
+/// What there is for GPUs; whether it fits those of this machine is their
+/// section's matter.
+fn cuda(found: &Found) -> Check {
+    let name = "CUDA";
+    if !found.has_cuda {
+        return Check::not_applicable(name, "built without");
+    }
+    let version = found.cuda.map_or_else(
+        || "a version that its files don't tell".to_owned(),
+        |version| format!("{}.{}", version.0, version.1),
+    );
+    let list = found.architectures.join(" ");
+    let code = if list.is_empty() { "" } else { ", code for " };
+    Check::ok(name, format!("{version}{code}{list}"))
 }
 
 #[cfg(test)]
