@@ -55,7 +55,10 @@ pub fn health(settings: &Settings) -> Result<Option<Health>, Unwell> {
                 ..settings.options.clone()
             };
             let client = Client::new(url, &options).map_err(|error| other(&error))?;
-            runtime.block_on(ask(&client)).map(Some).map_err(unwell)
+            runtime
+                .block_on(ask(&client))
+                .map(Some)
+                .map_err(|error| unwell(&error))
         }
     }
 }
@@ -80,8 +83,8 @@ async fn ask(client: &Client) -> Result<Health, CallError> {
     })
 }
 
-fn unwell(error: CallError) -> Unwell {
-    match &error {
+fn unwell(error: &CallError) -> Unwell {
+    match error {
         CallError::Status {
             status, message, ..
         } if status.as_u16() == 403 && message.contains("Host header") => Unwell::Host,

@@ -37,6 +37,8 @@ struct Python {
 enum Server {
     /// Nothing.
     Off,
+    /// What config or environment give is no address of one.
+    NoAddress(String),
     /// The store's own, which does not run.
     Own,
     /// One that answers.
@@ -59,10 +61,8 @@ pub(super) fn gather(place: &Place) -> Facts {
             versions: versions(&program),
             program,
         }),
-        server: server(&place.folder, store.as_ref()).unwrap_or_else(|error| Server::Unwell {
-            url: "the address".to_owned(),
-            why: Unwell::Other(error.to_string()),
-        }),
+        server: server(&place.folder, store.as_ref())
+            .unwrap_or_else(|error| Server::NoAddress(error.to_string())),
     }
 }
 
@@ -95,9 +95,7 @@ fn versions(python: &Path) -> Result<(String, String), String> {
 /// environment says.
 fn server(folder: &Path, store: Option<&Store>) -> Result<Server, TrackingError> {
     let newest = store.and_then(|store| store.runs().ok()?.pop()?.manifest().ok());
-    let config = newest
-        .as_ref()
-        .map_or_else(Mlflow::default, |newest| settings_of(newest));
+    let config = newest.as_ref().map_or_else(Mlflow::default, settings_of);
     let settings = match store {
         Some(store) => Settings::resolve(&config, folder, store)?,
         None => match Settings::named(&config)? {
@@ -182,6 +180,11 @@ fn server_check(server: &Server) -> Check {
     let name = "server";
     match server {
         Server::Off => Check::not_applicable(name, "the newest run was made with MLflow off"),
+        Server::NoAddress(why) => Check::failure(
+            name,
+            why,
+            "export MLFLOW_TRACKING_URI=http://HOST:5000    # or unset it: explr starts a server",
+        ),
         Server::Own => Check::not_applicable(name, "does not run; `explr run` starts it"),
         Server::Well { health, own } if is_old(&health.version) => Check::warning(
             name,

@@ -164,8 +164,9 @@ impl Torch {
             Device::Cpu => (self.cpu, 0),
             Device::Cuda(_) => (self.cuda, 0),
         };
+        #[expect(clippy::cast_possible_wrap, reason = "it is 64")]
         let side = SIDE as i64;
-        let (sizes, strides) = ([side, side], [side, 1]);
+        let (sizes, strides) = ([side; 2], [side, 1]);
         let mut tensor = null_mut();
         // SAFETY: sizes and strides have two entries each; all pointers live.
         let code = unsafe {
