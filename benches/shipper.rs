@@ -152,6 +152,7 @@ fn manifest() -> Manifest {
         config: Value::Null,
         fingerprint: String::new(),
         command: Vec::new(),
+        config_file: None,
         cwd: PathBuf::new(),
         git: None,
         host: HostInfo {

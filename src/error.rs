@@ -57,6 +57,17 @@ fn explain(error: &StudyError) -> String {
                  help: {force}begin another one with `--study NAME`"
             )
         }
+        StudyError::Storage(error @ StorageError::Damaged { path, .. }) => {
+            let name = path.file_stem().unwrap_or_default().display();
+            format!(
+                "{error}\n\
+                 help: `explr repair --study {name}` keeps what is whole and saves the original"
+            )
+        }
+        StudyError::Storage(error @ StorageError::Unrepairable { .. }) => format!(
+            "{error}\n\
+             help: go on from a copy of the file, or begin another study with `--study NAME`"
+        ),
         other => other.to_string(),
     }
 }

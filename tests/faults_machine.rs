@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::{Project, stderr};
+use common::{Project, limit_files, stderr};
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
 
@@ -70,21 +70,9 @@ fn a_store_that_can_not_be_written_is_found_before_the_start() {
 #[test]
 fn a_journal_that_can_not_grow_ends_the_run_and_keeps_what_it_has() {
     let project = Project::new("counts", "");
-    // The kernel refuses writes beyond this size, as a full disk does.
-    let limit = 256 << 10;
     let mut command = project.explr();
     command.args(["run", "config.yaml"]);
-    unsafe {
-        use std::os::unix::process::CommandExt;
-        command.pre_exec(move || {
-            nix::sys::resource::setrlimit(
-                nix::sys::resource::Resource::RLIMIT_FSIZE,
-                limit,
-                limit,
-            )?;
-            Ok(())
-        });
-    }
+    limit_files(&mut command, 256 << 10);
     let output = command.output().unwrap();
     let shown = stderr(&output);
     assert_eq!(output.status.code(), Some(9), "{shown}");

@@ -7,7 +7,7 @@ mod common;
 
 use common::{Project, fixture, stderr};
 use explr::Exit;
-use explr::config::{Loaded, from_str, load};
+use explr::config::{Loaded, from_str, interpolate, load};
 use explr::import::wandb;
 use explr_study::{Distribution, TrialState};
 use serde_json::json;
@@ -182,6 +182,11 @@ fn ranges_have_the_values_that_they_have_in_wandb() {
     // What is rounded to 0.1 lies between 0.1 and 1.
     assert_eq!(ends("q_uniform_off"), (0.1, 1.0));
     assert_eq!(range("q_uniform").count(), Some(21));
+    // 16 is rounded to 0, but all above it to 32.
+    let Distribution::Int(inwards) = range("q_uniform_halfway") else {
+        panic!("no whole numbers")
+    };
+    assert_eq!((inwards.low(), inwards.high()), (32, 512));
     // Whole numbers can have a logarithm.
     let Distribution::Int(ones) = range("q_log_uniform") else {
         panic!("no whole numbers")
@@ -197,7 +202,13 @@ fn ranges_have_the_values_that_they_have_in_wandb() {
 fn a_grid_has_as_many_trials_as_in_wandb() {
     let loaded = imported("grid.yaml");
     // 3 of base, 4 of depth, 8 to 24 of width, 0.1 to 0.4 of dropout.
-    assert_eq!(loaded.config.tune.n_trials, 3 * 4 * 3 * 4);
+    let space = loaded.config.search_space();
+    let counts = space
+        .parameters()
+        .iter()
+        .filter_map(|parameter| parameter.distribution()?.count());
+    assert_eq!(counts.product::<u64>(), 3 * 4 * 3 * 4);
+    assert_eq!(loaded.config.tune.n_trials, None);
 }
 
 #[test]
@@ -209,6 +220,14 @@ fn nested_names_and_values_arrive() {
     assert!(space.get("optimizer.type").is_some());
     assert!(space.get("optimizer.nadam.beta").is_some());
     assert_eq!(space.parameters().len(), 3);
+}
+
+#[test]
+fn texts_arrive_as_they_are() {
+    let config = imported("fixed.yaml").config;
+    let data = json!({"folder": "${env:HOME}/x", "parts": ["$${env:NOPE}", "${HOME}"]});
+    let used = interpolate::json(&config.hyperparameters["data"]).unwrap();
+    assert_eq!(used, data);
 }
 
 #[test]
@@ -228,7 +247,10 @@ fn a_mangled_sweep_is_taken_or_refused_and_what_is_taken_loads() {
                         taken += 1;
                     }
                     Err(error) => {
-                        assert!(error.to_string().contains("error"), "{mangled}");
+                        // Never a place in a text that nobody sees.
+                        let shown = error.to_string();
+                        assert!(shown.contains(&name), "{mangled}\n{shown}");
+                        assert!(!shown.contains("new configuration"), "{mangled}\n{shown}");
                         refused += 1;
                     }
                 }

@@ -180,6 +180,21 @@ fn a_grid_tries_everything_once_and_then_has_nothing_to_do() {
 }
 
 #[test]
+fn a_grid_has_an_end_of_its_own_unless_a_number_is_given() {
+    let project = Project::new(
+        "echoes",
+        "search_space: {x: {type: int, low: 1, high: 103}}\ntune: {sampler: grid}\n",
+    );
+    let finished = || project.history("test").finished();
+    assert_eq!(code(&project, &["tune.n_trials=2"]), 0);
+    assert_eq!(finished(), 2);
+    assert_eq!(code(&project, &["--n-trials", "3"]), 0);
+    assert_eq!(finished(), 3);
+    assert_eq!(code(&project, &["--jobs", "2"]), 0);
+    assert_eq!(finished(), 103);
+}
+
+#[test]
 fn ranges_on_the_command_line_make_the_space() {
     let project = Project::new("bowl", "hyperparameters: {y: -2}\n");
     let ranges = ["x=uniform[0:2]", "y=choice[-2,-1]"];
@@ -234,6 +249,46 @@ fn the_best_parameters_can_be_run_again() {
         let value = run.summary().unwrap().result.unwrap().primary_metric;
         assert_eq!(value.to_bits(), best.values[0].to_bits(), "{arguments:?}");
     }
+}
+
+#[test]
+fn the_commands_that_are_printed_work_as_they_stand() {
+    for elsewhere in [&[][..], &["store=elsewhere"]] {
+        let project = Project::new("bowl", BOWL);
+        let output = project.tune(&[&["--n-trials", "5"], elsewhere].concat());
+        assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+        let printed = stderr(&output);
+        let commands: Vec<&str> = printed
+            .lines()
+            .filter_map(|line| line.strip_prefix("→ explr "))
+            .collect();
+        assert_eq!(commands.len(), 2, "{printed}");
+        for command in commands {
+            let mut explr = project.explr();
+            let done = explr.args(command.split(' ')).output().unwrap();
+            assert_eq!(done.status.code(), Some(0), "{command}: {}", stderr(&done));
+        }
+    }
+}
+
+#[test]
+fn a_trial_is_run_again_without_its_configuration_file() {
+    let project = Project::new("bowl", BOWL);
+    assert_eq!(code(&project, &["--n-trials", "5"]), 0);
+    let best = project.history("test").best().unwrap().clone();
+    let trial = format!("test#{}", best.number);
+    let again = |settings: &[&str]| {
+        let mut explr = project.explr();
+        let explr = explr.args(["run", "--from-trial", &trial]).args(settings);
+        let output = explr.output().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+        let run = project.store().run("last").unwrap();
+        run.summary().unwrap().result.unwrap().primary_metric
+    };
+    assert_eq!(again(&[]).to_bits(), best.values[0].to_bits());
+    assert_ne!(again(&["x=1", "y=7"]).to_bits(), best.values[0].to_bits());
+    let output = project.explr().args(["run", "x=1"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(3), "{}", stderr(&output));
 }
 
 #[test]
@@ -311,4 +366,31 @@ fn a_sweep_runs_every_combination_and_then_what_is_missing() {
         assert_eq!(manifest.hyperparameters["y"], trial.param("y").unwrap());
     }
     assert_eq!(sweep(&[]).status.code(), Some(4), "nothing to do");
+}
+
+#[test]
+fn a_sweep_over_resources_runs_as_many_at_a_time_as_every_run_has_room_for() {
+    let cores = std::thread::available_parallelism().unwrap().get();
+    let project = Project::new(
+        "echoes",
+        &format!("sweep:\n  matrix: {{resources.cpus: [1, {cores}]}}\n"),
+    );
+    let output = project
+        .explr()
+        .args(["sweep", "config.yaml"])
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let history = project.history("test-sweep");
+    assert_eq!(history.count(TrialState::Complete), history.trials().len());
+}
+
+#[test]
+fn variables_that_a_fork_can_not_have_start_workers_afresh() {
+    let more = format!("{BOWL}worker: {{env: {{OMP_NUM_THREADS: \"3\"}}}}\n");
+    let project = Project::new("environment", &more);
+    assert_eq!(code(&project, &["--n-trials", "1"]), 0);
+    let run = project.run_of(&project.history("test").trials()[0]);
+    let log = std::fs::read_to_string(run.log_path()).unwrap();
+    assert!(log.contains("OMP_NUM_THREADS=3"), "{log}");
 }

@@ -1,11 +1,13 @@
 //! Hyperparameters from elsewhere: a file, or a trial of a study.
 
+use super::run::assignment;
+use super::runs::StoreArgs;
 use anyhow::{Context, bail};
 use explr::Experiment;
 use explr::store::{RunId, Store};
 use explr::tuning::export;
 use serde_json::Value;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Largest file that is read.
 const MAX_BYTES: u64 = 1 << 20;
@@ -32,15 +34,29 @@ pub(super) fn from_file(path: &Path) -> anyhow::Result<Vec<String>> {
     Ok(settings(params))
 }
 
-/// The settings that `STUDY#NUMBER` stands for, in the store of `config`: all
-/// hyperparameters of the trial's run, and its seed.
-pub(super) fn from_trial(config: &Path, trial: &str) -> anyhow::Result<Vec<String>> {
+/// What `STUDY#NUMBER` stands for: a configuration file and settings, which are
+/// all hyperparameters of the trial's run, and its seed. The study is in the
+/// store of `config`; without one it is in the store of this folder, and the
+/// file is the one that the trial was run with.
+pub(super) fn from_trial(
+    config: Option<&Path>,
+    overrides: &[String],
+    trial: &str,
+) -> anyhow::Result<(PathBuf, Vec<String>)> {
     let (study, number) = trial
         .rsplit_once('#')
         .and_then(|(study, number)| Some((study, number.parse::<u64>().ok()?)))
         .with_context(|| format!("`{trial}` names no trial: write STUDY#NUMBER"))?;
-    let (_, plan) = Experiment::from_file(config).plan()?;
-    let store = Store::existing(&plan.store).map_err(explr::Error::from)?;
+    let store = match config {
+        Some(config) => {
+            let experiment = Experiment::from_file(config);
+            let experiment = overrides.iter().cloned().fold(experiment, Experiment::set);
+            let (_, plan) = experiment.plan()?;
+            Store::existing(&plan.store)
+        }
+        None => StoreArgs::of_here().open(),
+    }
+    .map_err(explr::Error::from)?;
     let (name, journal) = super::study::find(&store, Some(study))?;
     let history = super::study::load(&journal, &name)?;
     let Some(trial) = history.trial(number) else {
@@ -52,14 +68,30 @@ pub(super) fn from_trial(config: &Path, trial: &str) -> anyhow::Result<Vec<Strin
     let run = export::run_of(trial)
         .and_then(|id| id.parse::<RunId>().ok())
         .and_then(|id| store.run(id.as_str()).ok());
-    // The run knows more, but a trial of another program has none.
-    let Some(run) = run else {
-        return Ok(settings(trial.external_params()));
+    let manifest = run.map(|run| run.manifest()).transpose();
+    let manifest = manifest.map_err(explr::Error::from)?;
+    let recorded = manifest
+        .as_ref()
+        .and_then(|manifest| manifest.config_file.as_deref());
+    let Some(file) = config.or(recorded) else {
+        bail!(
+            "trial {number} of study {study} was not run with a configuration file: write `explr \
+             run CONFIG --from-trial {study}#{number}`"
+        );
     };
-    let manifest = run.manifest().map_err(explr::Error::from)?;
-    let mut settings = settings(manifest.hyperparameters);
-    settings.push(format!("seed={}", manifest.seed));
-    Ok(settings)
+    // The run knows more, but a trial of another program has none.
+    let mut settings = match manifest.as_ref() {
+        Some(manifest) => {
+            let mut settings = settings(manifest.hyperparameters.clone());
+            settings.push(format!("seed={}", manifest.seed));
+            settings
+        }
+        None => settings(trial.external_params()),
+    };
+    if config.is_none() {
+        settings.push(assignment("store", &store.root().display().to_string()));
+    }
+    Ok((file.to_owned(), settings))
 }
 
 fn settings(params: impl IntoIterator<Item = (String, Value)>) -> Vec<String> {

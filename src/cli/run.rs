@@ -14,8 +14,9 @@ use std::path::{Path, PathBuf};
     100 the run failed, 130 and 143 interrupted."
 )]
 pub(crate) struct Args {
-    /// The experiment's YAML file.
-    config: PathBuf,
+    /// The experiment's YAML file. With `--from-trial` it may be left out: the trial's is taken.
+    #[arg(required_unless_present = "from_trial")]
+    config: Option<PathBuf>,
     /// Settings that override the file's, as in `lr=1e-4` or `worker.timeout=2h`.
     #[arg(value_name = "KEY=VALUE")]
     overrides: Vec<String>,
@@ -49,10 +50,10 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn execute(args: &Args) -> anyhow::Result<Exit> {
-    let experiment = args
-        .overrides()?
+    let (config, overrides) = args.source()?;
+    let experiment = overrides
         .into_iter()
-        .fold(Experiment::from_file(&args.config), Experiment::set)
+        .fold(Experiment::from_file(config), Experiment::set)
         .resume(match &args.resume {
             Some(run) => Resume::Run(run.clone()),
             None if args.new => Resume::Never,
@@ -69,7 +70,8 @@ pub(crate) fn execute(args: &Args) -> anyhow::Result<Exit> {
 }
 
 impl Args {
-    fn overrides(&self) -> anyhow::Result<Vec<String>> {
+    /// The configuration file, and what is put over it.
+    fn source(&self) -> anyhow::Result<(PathBuf, Vec<String>)> {
         let mut overrides = Vec::new();
         if let Some(given) = &self.train_fn {
             overrides.extend(split_train_fn(given)?);
@@ -77,14 +79,26 @@ impl Args {
         if let Some(file) = &self.params {
             overrides.extend(params::from_file(file)?);
         }
+        let (mut config, mut first) = (self.config.clone(), None);
         if let Some(trial) = &self.from_trial {
-            overrides.extend(params::from_trial(&self.config, trial)?);
+            // Without a file the first setting stands in its place.
+            let setting = |path: &PathBuf| {
+                let text = path.to_str().filter(|text| text.contains('='));
+                text.filter(|_| !path.exists()).map(str::to_owned)
+            };
+            first = config.as_ref().and_then(setting);
+            config = config.filter(|_| first.is_none());
+            let (file, settings) = params::from_trial(config.as_deref(), &self.overrides, trial)?;
+            config = Some(file);
+            overrides.extend(settings);
         }
+        let config = config.context("a configuration file is needed")?;
+        overrides.extend(first);
         if self.require_tracking {
             overrides.push("mlflow.required=true".to_owned());
         }
         overrides.extend(self.overrides.iter().cloned());
-        Ok(overrides)
+        Ok((config, overrides))
     }
 
     fn reporter(&self) -> Box<dyn Reporter> {

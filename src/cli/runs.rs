@@ -52,19 +52,23 @@ pub(crate) struct StoreArgs {
 }
 
 impl StoreArgs {
+    /// The store of a command that has no `--store`.
+    pub(crate) fn of_here() -> Self {
+        Self {
+            store: std::env::var_os("EXPLR_STORE").map(PathBuf::from),
+        }
+    }
+
     /// The folder of the store, which may not exist yet.
     pub(crate) fn path(&self, here: &Path) -> PathBuf {
         match &self.store {
-            Some(root) => here.join(root),
+            Some(root) => root.clone(),
             None => Store::find(here).unwrap_or_else(|| here.join(".explr")),
         }
     }
 
     /// Opens the store for reading.
     pub(crate) fn open(&self) -> Result<Store, StoreError> {
-        if let Some(root) = &self.store {
-            return Store::existing(root);
-        }
         let here = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("."));
         Store::existing(&self.path(&here))
     }

@@ -36,7 +36,8 @@ pub(crate) struct Args {
     /// to search, as in `lr=loguniform[1e-5:1e-1]`.
     #[arg(value_name = "KEY=VALUE")]
     overrides: Vec<String>,
-    /// Trials in all, those of earlier commands included.
+    /// Trials in all, those of earlier commands included. Default: the configuration's, or 100; a
+    /// grid has an end of its own.
     #[arg(long, short, value_name = "N", conflicts_with = "more", value_parser = clap::value_parser!(u64).range(1..))]
     n_trials: Option<u64>,
     /// So many trials more than the study has.
@@ -60,7 +61,7 @@ pub(crate) struct Args {
     /// End the study when an objective value is as good as this.
     #[arg(long, value_name = "VALUE", allow_negative_numbers = true)]
     stop_at: Option<f64>,
-    /// End the study when more trials than this have failed.
+    /// End the study when so many trials have failed.
     #[arg(long, value_name = "N", conflicts_with = "fail_fast")]
     max_fail: Option<u64>,
     /// End the study when a trial fails.

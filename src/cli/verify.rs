@@ -22,7 +22,7 @@ pub(crate) fn execute(args: &Args) -> anyhow::Result<Exit> {
     let folder = std::env::current_dir().context("the current folder can't be found")?;
     let place = Place {
         program: std::env::current_exe().context("the explr program can't be found")?,
-        store: args.store.path(&folder),
+        store: folder.join(args.store.path(&folder)),
         folder,
     };
     let page = verify(&place);

@@ -39,6 +39,11 @@ pub fn json(value: &Value) -> Result<Value, InterpolateError> {
     })
 }
 
+/// The text that stands for this one, with nothing to be replaced in it.
+pub fn literal(text: &str) -> String {
+    text.replace(OPEN, "$${env:")
+}
+
 /// Replaces the references by what `lookup` finds.
 pub(super) fn text_with(
     text: &str,
@@ -69,7 +74,7 @@ pub(super) fn text_with(
 
 #[cfg(test)]
 mod tests {
-    use super::{InterpolateError, text_with};
+    use super::{InterpolateError, literal, text_with};
 
     fn resolve(text: &str) -> Result<String, InterpolateError> {
         text_with(text, &|name| (name == "HOST").then(|| "box".to_owned()))
@@ -83,6 +88,13 @@ mod tests {
         );
         assert_eq!(resolve("$HOME ${HOME} $5 $").unwrap(), "$HOME ${HOME} $5 $");
         assert_eq!(resolve("$${env:HOST}").unwrap(), "${env:HOST}");
+    }
+
+    #[test]
+    fn a_literal_resolves_to_the_text_itself() {
+        for text in ["${env:NOPE}", "$${env:HOST", "a ${env:A} ${env:}", "$ $$ {"] {
+            assert_eq!(resolve(&literal(text)).unwrap(), text);
+        }
     }
 
     #[test]

@@ -21,7 +21,7 @@ pub mod interpolate;
 mod load;
 mod model;
 mod named;
-mod names;
+pub(crate) mod names;
 pub(crate) mod node;
 mod or_auto;
 mod overrides;

@@ -6,7 +6,7 @@ const MAX_NAME: usize = 250;
 
 /// The dotted names of everything in a map, as MLflow will see them. What is
 /// below a name that is too long already is left out.
-pub(super) fn names_below(node: &Node, prefix: &str, found: &mut Vec<(String, Span)>) {
+pub(crate) fn names_below(node: &Node, prefix: &str, found: &mut Vec<(String, Span)>) {
     for entry in node.entries() {
         let name = if prefix.is_empty() {
             entry.key.clone()
@@ -20,7 +20,23 @@ pub(super) fn names_below(node: &Node, prefix: &str, found: &mut Vec<(String, Sp
     }
 }
 
-pub(super) fn bad_name(name: &str) -> Option<String> {
+/// A study is a file of this name and a few letters more.
+pub(crate) const LONGEST_STUDY: usize = 200;
+
+/// What helps against a bad name.
+pub(crate) const GOOD_NAMES: &str =
+    "use letters, digits, spaces and `_ - . :`, at most 250 of them";
+
+/// Why a parameter can't have this name.
+pub(crate) fn bad_parameter(name: &str) -> Option<String> {
+    bad_name(name).or_else(|| {
+        let is_gap = name.split('.').any(|part| part.trim().is_empty());
+        is_gap.then(|| "a part of it is empty".to_owned())
+    })
+}
+
+/// Why nothing in MLflow can have this name.
+pub(crate) fn bad_name(name: &str) -> Option<String> {
     let last = name.rsplit('.').next().unwrap_or_default();
     if name.is_empty() || (last.is_empty() && name.ends_with('.') && name.len() > 1) {
         return Some("it is empty".to_owned());

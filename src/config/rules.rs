@@ -1,7 +1,7 @@
 use super::Seconds;
 use super::address;
 use super::interpolate::{self, InterpolateError};
-use super::names::{bad_name, names_below};
+use super::names::{GOOD_NAMES, bad_name, names_below};
 use super::node::{Content, Entry, Node};
 use super::overrides::RESERVED;
 use super::problem::Problem;
@@ -135,7 +135,7 @@ impl Rules<'_> {
                                 "`{}` can't be the name of a {kind}: {problem}",
                                 shorten(&name)
                             ),
-                            "use letters, digits, spaces and `_ - . :`, at most 250 of them",
+                            GOOD_NAMES,
                         );
                     }
                 }

@@ -12,9 +12,11 @@ pub struct Tune {
     /// Name of the study. Default: the experiment's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub study: Option<String>,
-    /// Number of trials in all.
+    /// Number of trials in all. Default: 100; with the sampler `grid`, the
+    /// whole grid.
+    #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1))]
-    pub n_trials: u32,
+    pub n_trials: Option<u32>,
     /// Whether to `minimize` or `maximize`. Default: `minimize`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub direction: Option<Direction>,
@@ -59,7 +61,7 @@ impl Default for Tune {
     fn default() -> Self {
         Self {
             study: None,
-            n_trials: 100,
+            n_trials: None,
             direction: None,
             metric: None,
             objectives: Vec::new(),

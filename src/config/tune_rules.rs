@@ -1,5 +1,5 @@
 use super::interpolate;
-use super::names::bad_name;
+use super::names::{GOOD_NAMES, LONGEST_STUDY, bad_name};
 use super::node::{Content, Entry, Node};
 use super::problem::Problem;
 use super::remedy::shorten;
@@ -8,9 +8,6 @@ use super::space;
 use super::suggest::did_you_mean;
 use explr_study::{Distribution, Domain, Parameter, SearchSpace};
 use std::collections::{BTreeMap, HashSet};
-
-/// A study is a file of this name and a few letters more.
-const LONGEST_STUDY: usize = 200;
 
 /// The rules of a study that a schema can't express.
 pub(super) struct TuneRules<'a> {
@@ -153,8 +150,7 @@ impl<'a> TuneRules<'a> {
     fn metric_name(&mut self, name: &str, span: Span) {
         if let Some(wrong) = bad_name(name) {
             let message = format!("`{}` can't be the name of a metric: {wrong}", shorten(name));
-            let help = "use letters, digits, spaces and `_ - . :`, at most 250 of them";
-            self.push(span, message, help);
+            self.push(span, message, GOOD_NAMES);
         }
     }
 

@@ -13,6 +13,7 @@ mod stop;
 mod write;
 
 use super::Imported;
+use crate::config::names::LONGEST_STUDY;
 use crate::config::node::{Content, Entry, Node};
 use crate::config::problem::Problem;
 use crate::config::remedy::shorten;
@@ -68,7 +69,7 @@ struct Sweep {
     experiment: String,
     description: Option<String>,
     study: Option<String>,
-    n_trials: u32,
+    n_trials: Option<u32>,
     direction: Option<Direction>,
     metric: Option<String>,
     sampler: &'static str,
@@ -153,7 +154,7 @@ fn sweep(reader: &mut Reader, tree: &Node, path: &Path) -> Option<Sweep> {
     let pruner = tree
         .entry("early_terminate")
         .and_then(|entry| stop::read(reader, entry));
-    let n_trials = trials(reader, tree, method, &parameters);
+    let n_trials = trials(reader, tree, method);
     let (experiment, study) = names(reader, tree, path);
     let description = tree
         .entry("description")
@@ -169,7 +170,7 @@ fn sweep(reader: &mut Reader, tree: &Node, path: &Path) -> Option<Sweep> {
         experiment,
         description,
         study,
-        n_trials: n_trials?,
+        n_trials,
         direction: metric.direction,
         metric: metric.name,
         sampler: match method? {
@@ -224,29 +225,19 @@ fn method(reader: &mut Reader, tree: &Node) -> Option<&'static str> {
     Some(method)
 }
 
-/// W&B goes on until it is stopped, except in a grid.
-fn trials(
-    reader: &mut Reader,
-    tree: &Node,
-    method: Option<&str>,
-    parameters: &[Parameter],
-) -> Option<u32> {
+/// The number of trials, if it is given. W&B goes on until it is stopped,
+/// except in a grid, which both run to its end.
+fn trials(reader: &mut Reader, tree: &Node, method: Option<&str>) -> Option<u32> {
     if let Some(entry) = tree.entry("run_cap") {
         return reader.count("run_cap", entry);
     }
-    if method? == "grid" {
-        let counts = parameters.iter().map(|one| match &one.domain {
-            Domain::Search(distribution) => distribution.count().unwrap_or(1),
-            Domain::Fixed(_) => 1,
-        });
-        let all = counts.fold(1, u64::saturating_mul);
-        return Some(u32::try_from(all).unwrap_or(u32::MAX));
+    if method? != "grid" {
+        reader.remark(
+            "the sweep has no `run_cap`, and would go on until it is stopped: explr ends after \
+             `tune.n_trials`, by default 100",
+        );
     }
-    reader.remark(
-        "the sweep has no `run_cap`, and would go on until it is stopped: `tune.n_trials` \
-         is explr's default",
-    );
-    Some(config::Tune::default().n_trials)
+    None
 }
 
 /// The names of the experiment and of its study.
@@ -268,12 +259,15 @@ fn names(reader: &mut Reader, tree: &Node, path: &Path) -> (String, Option<Strin
 /// The name that a key gives.
 fn title(reader: &mut Reader, key: &str, entry: &Entry) -> Option<String> {
     let text = reader.text(key, entry)?;
+    if text.len() > LONGEST_STUDY {
+        let message = format!("`{key}` has more than {LONGEST_STUDY} bytes");
+        let help = "it names a file in explr: give a short one, and the rest as `description`";
+        reader.error(entry.value.span, message, help);
+        return None;
+    }
     let title = in_the_store(text);
     if title != text {
-        let text = format!(
-            "`{key}` became `{}`: names have no `/`, `\\` or `:`",
-            shorten(&title)
-        );
+        let text = format!("`{key}` became `{title}`, as it names a file in explr");
         reader.note(entry.key_span, text);
     }
     Some(title)
@@ -281,5 +275,10 @@ fn title(reader: &mut Reader, key: &str, entry: &Entry) -> Option<String> {
 
 /// Names in the store are names of files, too.
 fn in_the_store(name: &str) -> String {
-    name.replace(['/', '\\', ':'], "-")
+    let is_bad = |c: char| matches!(c, '/' | '\\' | ':') || c.is_control();
+    let name = name.trim().replace(is_bad, "-");
+    match name.strip_prefix('.') {
+        Some(rest) => format!("-{rest}"),
+        None => name,
+    }
 }

@@ -100,6 +100,9 @@ pub(super) async fn supervise(
         let next_look = supervisor.watch.next_look();
         tokio::select! {
             biased;
+            // First, so that a worker that is stopped over its question counts
+            // as stopped whatever it says to the answer.
+            level = changed(&mut stop) => supervisor.obey(level).await,
             line = lines.next_line(), if talks => match line {
                 Ok(Some(line)) => if let Some(question) = supervisor.hear(&line) {
                     supervisor.send(&ToWorker::Answer(answer(question))).await;
@@ -111,7 +114,6 @@ pub(super) async fn supervise(
                 Ok(length) => supervisor.print(&buffer[..length]),
             },
             exited = process.wait() => break exited.map_err(RunError::Wait)?,
-            level = changed(&mut stop) => supervisor.obey(level).await,
             () = sleep_until(next_look) => supervisor.look().await,
             _ = ticks.tick() => if let Some(event) = aside() {
                 (supervisor.sink)(event);

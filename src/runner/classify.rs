@@ -175,11 +175,7 @@ fn abort_message(tail: &[String]) -> Option<String> {
 }
 
 fn failure(evidence: &Evidence, class: FailureClass, message: String) -> Failure {
-    let class = if class != FailureClass::CudaOom && is_cuda_oom(class, &message) {
-        FailureClass::CudaOom
-    } else {
-        class
-    };
+    let class = by_message(class, &message).unwrap_or(class);
     Failure {
         class,
         message,
@@ -188,11 +184,28 @@ fn failure(evidence: &Evidence, class: FailureClass, message: String) -> Failure
     }
 }
 
-fn is_cuda_oom(class: FailureClass, message: &str) -> bool {
-    matches!(
+/// What CUDA says of a GPU that no other trial can use either.
+const GPU_LOST: [&str; 5] = [
+    "uncorrectable ECC error",
+    "uncorrectable NVLink error",
+    "no CUDA-capable device is detected",
+    "GPU is lost",
+    "fallen off the bus",
+];
+
+/// The class that CUDA's own words tell.
+fn by_message(class: FailureClass, message: &str) -> Option<FailureClass> {
+    if !matches!(
         class,
         FailureClass::Error | FailureClass::Panic | FailureClass::Abort
-    ) && message.contains("CUDA out of memory")
+    ) {
+        return None;
+    }
+    if message.contains("CUDA out of memory") {
+        return Some(FailureClass::CudaOom);
+    }
+    let is_lost = GPU_LOST.iter().any(|text| message.contains(text));
+    is_lost.then_some(FailureClass::GpuLost)
 }
 
 #[cfg(test)]
@@ -292,6 +305,26 @@ mod tests {
             failure.message,
             "uncaught C++ exception c10::Error: CUDA out of memory. Tried to allocate 2.00 GiB."
         );
+    }
+
+    #[test]
+    fn a_lost_gpu_is_known_by_what_cuda_says() {
+        let mut seen = Evidence::of(Exited::Code(0));
+        for (message, class) in [
+            (
+                "CUDA error: uncorrectable ECC error encountered",
+                "gpu_lost",
+            ),
+            ("CUDA error: no CUDA-capable device is detected", "gpu_lost"),
+            ("CUDA error: device-side assert triggered", "error"),
+        ] {
+            seen.outcome = Some(Outcome::Err(TrainError {
+                class: FailureClass::Error,
+                message: message.into(),
+                location: None,
+            }));
+            assert_eq!(failure(&seen).class.as_str(), class);
+        }
     }
 
     #[test]

@@ -1,9 +1,10 @@
 use super::stop::StopReason;
 use crate::Exit;
 use crate::config::interpolate::InterpolateError;
-use explr_protocol::Device;
+use explr_protocol::{Device, FailureClass};
 use std::io;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// Why a run could not be started, or not be seen through.
 ///
@@ -153,9 +154,47 @@ pub enum RunError {
     /// A `${env:NAME}}` lost its variable since the configuration was read.
     #[error(transparent)]
     Interpolate(#[from] InterpolateError),
+    /// The plugin does not come to the end of its initialisers.
+    #[error(
+        "the plugin {} was not opened within {limit:?}: something hangs while it is loaded\n\
+         help: look for initialisers in it and in the libraries that it needs; what they print is \
+         in {}. On a slow disk, raise `worker.heartbeat_timeout`",
+        plugin.display(), log.display()
+    )]
+    PluginHangs {
+        /// The plugin.
+        plugin: PathBuf,
+        /// How long it had.
+        limit: Duration,
+        /// Where its output is.
+        log: PathBuf,
+    },
     /// Someone stopped it before it began.
     #[error("stopped before the run began ({0})")]
     Stopped(StopReason),
+    /// A trial failed for what every other trial of the study would meet too.
+    #[error(
+        "trial {number}: {message}\n\
+         help: put it right and run the same command again: the study goes on with this trial"
+    )]
+    TrialBlocked {
+        /// The trial.
+        number: u64,
+        /// What kind of failure it was.
+        class: FailureClass,
+        /// What happened.
+        message: String,
+    },
+    /// Every GPU of a study was lost.
+    #[error(
+        "no GPU is left: {gpus} can't be used any more\n\
+         help: `nvidia-smi` and the kernel's log (`dmesg | grep Xid`) tell more; run the same \
+         command again when there is a GPU: the study goes on"
+    )]
+    GpusLost {
+        /// Their UUIDs, with commas.
+        gpus: String,
+    },
     /// Tracking was required and there is none.
     #[error("MLflow is required and can't be reached: {why}")]
     TrackingRequired {
@@ -174,14 +213,22 @@ impl RunError {
             | Self::Differs { .. }
             | Self::Interpolate(_) => Exit::Config,
             Self::Completed { .. } => Exit::NothingToDo,
-            Self::NoCargo(_) | Self::Build { .. } | Self::NoLibrary { .. } | Self::Plugin(_) => {
-                Exit::Plugin
-            }
-            Self::NoDevice { .. } | Self::Resources { .. } | Self::TooManyJobs { .. } => {
-                Exit::Resources
-            }
+            Self::NoCargo(_)
+            | Self::Build { .. }
+            | Self::NoLibrary { .. }
+            | Self::Plugin(_)
+            | Self::PluginHangs { .. } => Exit::Plugin,
+            Self::NoDevice { .. }
+            | Self::Resources { .. }
+            | Self::TooManyJobs { .. }
+            | Self::GpusLost { .. } => Exit::Resources,
             Self::NoSpace { .. } | Self::NotWritable { .. } => Exit::Store,
             Self::Stopped(reason) => reason.exit(),
+            Self::TrialBlocked { class, .. } => match class {
+                FailureClass::Plugin => Exit::Plugin,
+                FailureClass::GpuLost => Exit::Resources,
+                _ => Exit::Store,
+            },
             Self::TrackingRequired { .. } => Exit::Tracking,
             Self::NotServed | Self::Spawn { .. } | Self::Wait(_) | Self::EventLoop(_) => Exit::Bug,
         }

@@ -44,9 +44,9 @@ pub use stop::{Stop, StopReason};
 
 pub(crate) use job::Job;
 pub(crate) use provenance::Origin;
-pub(crate) use resources::{Jobs, slots};
+pub(crate) use resources::{Jobs, Slots, slots};
 pub(crate) use run::{check_space, ship_rest, wait_for_server};
-pub(crate) use session::{Company, Session};
+pub(crate) use session::{Company, Session, checkpoints};
 pub(crate) use spawn::Spawn;
 pub(crate) use stop::StopLevel;
 pub(crate) use template::{Opens, Template};

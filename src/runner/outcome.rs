@@ -45,6 +45,7 @@ impl RunOutcome {
             _ => match self.failure.as_ref().map(|failure| failure.class) {
                 Some(FailureClass::Plugin) => Exit::Plugin,
                 Some(FailureClass::Journal) => Exit::Store,
+                Some(FailureClass::GpuLost) => Exit::Resources,
                 _ => Exit::RunFailed,
             },
         }

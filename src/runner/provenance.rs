@@ -95,6 +95,10 @@ impl Origin {
             seed: config.seed,
             device: granted.device,
             config: loaded.stored(),
+            config_file: loaded
+                .path
+                .as_ref()
+                .and_then(|path| std::path::absolute(path).ok()),
             command: self.command.clone(),
             cwd: self.cwd.clone(),
             git: self.git.clone(),

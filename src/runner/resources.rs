@@ -6,6 +6,7 @@ use super::provenance::cores;
 use crate::config::{Config, DeviceChoice};
 use explr_protocol::Device;
 use nvml_wrapper::Nvml;
+use nvml_wrapper::error::NvmlError;
 use std::path::Path;
 
 /// Default limit of GPU memory, in GB.
@@ -20,6 +21,8 @@ pub struct Granted {
     pub device: Device,
     /// Number of threads.
     pub threads: u32,
+    /// UUIDs of its GPUs; none on the CPU.
+    pub(crate) gpus: Vec<String>,
     /// Further environment of the worker.
     pub(crate) environment: Vec<(String, String)>,
 }
@@ -40,18 +43,28 @@ pub(crate) enum Jobs {
     Count(u32),
 }
 
+/// The machine, divided among workers.
+#[derive(Debug)]
+pub(crate) struct Slots {
+    /// How many workers may run at a time.
+    pub(crate) jobs: usize,
+    /// What a worker can get, the best first; never fewer than `jobs`. What
+    /// is more are GPUs to fall back on.
+    pub(crate) all: Vec<Granted>,
+}
+
 /// Decides what a single run gets, or says what it can't have.
 pub(crate) fn grant(config: &Config, libtorch: Option<&Path>) -> Result<Granted, RunError> {
     let mut slots = slots(config, libtorch, Jobs::Count(1))?;
-    Ok(slots.swap_remove(0))
+    Ok(slots.all.swap_remove(0))
 }
 
-/// Divides the machine among workers: what each of them gets. Never empty.
+/// Divides the machine among workers.
 pub(crate) fn slots(
     config: &Config,
     libtorch: Option<&Path>,
     jobs: Jobs,
-) -> Result<Vec<Granted>, RunError> {
+) -> Result<Slots, RunError> {
     let gpus = match config.device {
         DeviceChoice::Device(Device::Cpu) => Vec::new(),
         _ => gpus(),
@@ -73,7 +86,7 @@ struct Machine<'a> {
 }
 
 impl Machine<'_> {
-    fn slots(&self, config: &Config, jobs: Jobs) -> Result<Vec<Granted>, RunError> {
+    fn slots(&self, config: &Config, jobs: Jobs) -> Result<Slots, RunError> {
         let shares = self.gpu_shares(config)?;
         let asked = match jobs {
             Jobs::Count(count) => Some(count.max(1)),
@@ -99,25 +112,31 @@ impl Machine<'_> {
             room.map_or(by_cores, |room| room.min(by_cores)).max(1)
         });
         let threads = cpus.unwrap_or((cores / count).max(1));
-        let mut shares = shares.unwrap_or_default().into_iter();
-        Ok((0..count)
-            .map(|_| {
-                let share = shares.next();
+        let jobs = count as usize;
+        let shares = match shares {
+            Some(shares) => shares.into_iter().map(Some).collect(),
+            None => vec![None; jobs],
+        };
+        let all = shares
+            .into_iter()
+            .map(|share| {
                 let mut environment = threads_environment(threads);
-                let device = match share {
-                    None => Device::Cpu,
+                let (device, gpus) = match share {
+                    None => (Device::Cpu, Vec::new()),
                     Some(share) => {
                         environment.extend(share.environment());
-                        Device::Cuda(0)
+                        (Device::Cuda(0), share.cards)
                     }
                 };
                 Granted {
                     device,
                     threads,
+                    gpus,
                     environment,
                 }
             })
-            .collect())
+            .collect();
+        Ok(Slots { jobs, all })
     }
 
     /// The parts of GPUs that workers can have, the freest card first; none
@@ -212,6 +231,7 @@ impl Machine<'_> {
 }
 
 /// What a worker gets of the GPUs.
+#[derive(Clone)]
 struct GpuShare {
     /// UUIDs.
     cards: Vec<String>,
@@ -222,7 +242,7 @@ struct GpuShare {
 impl GpuShare {
     /// The worker sees its own GPUs only, by UUID: the orders of CUDA and NVML
     /// differ. There the first one's index is 0.
-    fn environment(self) -> [(String, String); 2] {
+    fn environment(&self) -> [(String, String); 2] {
         [
             ("CUDA_VISIBLE_DEVICES".to_owned(), self.cards.join(",")),
             (
@@ -248,6 +268,20 @@ fn gpus() -> Vec<Gpu> {
             })
         })
         .collect()
+}
+
+/// The first of these GPUs that the driver has lost, by UUID.
+pub(super) fn lost(gpus: &[String]) -> Option<&String> {
+    if gpus.is_empty() {
+        return None;
+    }
+    let nvml = Nvml::init().ok()?;
+    gpus.iter().find(|uuid| {
+        let answer = nvml
+            .device_by_uuid(uuid.as_str())
+            .and_then(|gpu| gpu.memory_info());
+        matches!(answer, Err(NvmlError::GpuLost | NvmlError::NotFound))
+    })
 }
 
 /// The part of a card of `total` bytes that each of `workers` may use.
@@ -289,7 +323,7 @@ fn threads_environment(threads: u32) -> Vec<(String, String)> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Gpu, Granted, Jobs, Machine, memory_fraction};
+    use super::{Gpu, Granted, Jobs, Machine, Slots, memory_fraction};
     use crate::config::{self, Config};
     use crate::runner::RunError;
     use explr_protocol::Device;
@@ -316,7 +350,12 @@ mod tests {
             gpus,
             cuda: true,
         };
-        machine.slots(&config(yaml), jobs)
+        machine.slots(&config(yaml), jobs).map(at_a_time)
+    }
+
+    /// What the first workers get.
+    fn at_a_time(slots: Slots) -> Vec<Granted> {
+        slots.all.into_iter().take(slots.jobs).collect()
     }
 
     fn variable<'a>(granted: &'a Granted, name: &str) -> Option<&'a str> {
@@ -344,6 +383,7 @@ mod tests {
         };
         let slots = without_cuda
             .slots(&config("device: auto"), Jobs::Auto)
+            .map(at_a_time)
             .unwrap();
         assert_eq!((slots.len(), slots[0].device), (8, Device::Cpu));
     }
@@ -391,6 +431,22 @@ mod tests {
             said.contains("3 jobs") && said.contains("room for 2"),
             "{said}"
         );
+    }
+
+    #[test]
+    fn gpus_beyond_the_number_of_jobs_are_there_to_fall_back_on() {
+        let gpus = [gpu("GPU-a", 1), gpu("GPU-b", 5)];
+        let machine = Machine {
+            cores: 8,
+            gpus: &gpus,
+            cuda: true,
+        };
+        let slots = machine
+            .slots(&config("resources: {gpus: 0.5}"), Jobs::Count(1))
+            .unwrap();
+        assert_eq!((slots.jobs, slots.all[0].threads), (1, 8));
+        let own: Vec<_> = slots.all.iter().flat_map(|slot| &slot.gpus).collect();
+        assert_eq!(own, ["GPU-b", "GPU-a", "GPU-b", "GPU-a"]);
     }
 
     #[test]

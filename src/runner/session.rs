@@ -7,11 +7,11 @@ use super::job::Job;
 use super::limits::Limits;
 use super::outcome::RunOutcome;
 use super::spawn::{Spawn, own_arguments};
-use super::stop::{Stop, StopLevel};
+use super::stop::{Stop, StopLevel, StopReason};
 use super::template::Template;
-use super::{RunError, Sink, in_process};
+use super::{RunError, Sink, in_process, resources};
 use crate::Error;
-use crate::config::{CudaOom, WorkerConfig, interpolate};
+use crate::config::{CudaOom, Loaded, WorkerConfig, interpolate};
 use crate::report::{RunEvent, RunPlan};
 use crate::store::journal::Writer;
 use crate::store::{Manifest, RunDir, RunLock, Store};
@@ -66,17 +66,11 @@ impl Session {
             (dir, lock)
         };
         let attempt = introduce(&dir, &job.manifest)?;
-        let checkpoints = match &job.loaded.config.checkpoint_dir {
-            None => dir.checkpoint_dir(),
-            Some(folder) => {
-                let folder = job.loaded.resolve(folder).join(dir.id().as_str());
-                std::fs::create_dir_all(&folder).map_err(|source| RunError::NotWritable {
-                    path: folder.clone(),
-                    source,
-                })?;
-                folder
-            }
-        };
+        let checkpoints = checkpoints(&job.loaded, &dir);
+        std::fs::create_dir_all(&checkpoints).map_err(|source| RunError::NotWritable {
+            path: checkpoints.clone(),
+            source,
+        })?;
         Ok(Self {
             job,
             dir,
@@ -122,6 +116,10 @@ impl Session {
         let last = self.attempt + worker.retries;
         let mut before = None;
         loop {
+            if let StopLevel::Gentle(reason) | StopLevel::Now(reason) = company.stop.level() {
+                self.note(RunState::Interrupted, None)?;
+                return Ok(self.outcome(RunState::Interrupted, None, None, Some(reason)));
+            }
             // One record ends an attempt and begins the next: whenever explr
             // is killed, the run either goes on or has ended.
             self.note(RunState::Running, before.take())?;
@@ -133,6 +131,7 @@ impl Session {
                 }
             };
             let (state, result, failure) = judge(&ended);
+            let failure = failure.map(|failure| self.with_lost_gpu(failure));
             let again = failure
                 .as_ref()
                 .filter(|failure| is_repeated(&worker, failure.class))
@@ -148,20 +147,37 @@ impl Session {
                 });
                 continue;
             }
-            self.note(state, failure.clone())?;
-            return Ok(RunOutcome {
-                run_id: self.dir.id().clone(),
-                folder: self.dir.path().to_owned(),
-                experiment: self.job.loaded.config.experiment.clone(),
-                state,
-                attempt: self.attempt,
-                result,
-                failure,
-                stopped: ended.stopped,
-                duration: Duration::ZERO,
-                tracking: None,
-                tracking_required: self.job.loaded.config.mlflow.required,
-            });
+            let written = self.note(state, failure.clone());
+            // The journal is what failed, and the outcome says so.
+            let is_known = failure
+                .as_ref()
+                .is_some_and(|failure| failure.class == FailureClass::Journal);
+            if !is_known {
+                written?;
+            }
+            return Ok(self.outcome(state, result, failure, ended.stopped));
+        }
+    }
+
+    fn outcome(
+        &self,
+        state: RunState,
+        result: Option<TrainingResult>,
+        failure: Option<Failure>,
+        stopped: Option<StopReason>,
+    ) -> RunOutcome {
+        RunOutcome {
+            run_id: self.dir.id().clone(),
+            folder: self.dir.path().to_owned(),
+            experiment: self.job.loaded.config.experiment.clone(),
+            state,
+            attempt: self.attempt,
+            result,
+            failure,
+            stopped,
+            duration: Duration::ZERO,
+            tracking: None,
+            tracking_required: self.job.loaded.config.mlflow.required,
         }
     }
 
@@ -203,6 +219,16 @@ impl Session {
             sink,
         )
         .await?)
+    }
+
+    /// The failure, put down to the GPU where the driver has lost that: CUDA
+    /// itself often knows of an unknown error only, or hangs.
+    fn with_lost_gpu(&self, mut failure: Failure) -> Failure {
+        if let Some(gpu) = resources::lost(&self.job.granted.gpus) {
+            failure.class = FailureClass::GpuLost;
+            failure.message = format!("the driver has lost {gpu}; {}", failure.message);
+        }
+        failure
     }
 
     fn assignment(&self) -> Result<Assignment, Error> {
@@ -285,6 +311,14 @@ impl Session {
     /// command reconciles what this leaves undone.
     pub(crate) fn abandon(&self) {
         let _ = self.note(RunState::Interrupted, None);
+    }
+}
+
+/// Where a run with this configuration has its checkpoints.
+pub(crate) fn checkpoints(loaded: &Loaded, dir: &RunDir) -> PathBuf {
+    match &loaded.config.checkpoint_dir {
+        None => dir.checkpoint_dir(),
+        Some(folder) => loaded.resolve(folder).join(dir.id().as_str()),
     }
 }
 

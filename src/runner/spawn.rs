@@ -105,8 +105,10 @@ impl Spawn {
     /// the parent-death signal when the *thread* that forked ends.
     pub(crate) async fn start(&self) -> io::Result<Worker> {
         match &self.template {
-            Some(template) => template.fork(&self.run_id, &self.environment).await,
-            None => self.start_afresh(),
+            Some(template) if template.suits(&self.environment) => {
+                template.fork(&self.run_id, &self.environment).await
+            }
+            _ => self.start_afresh(),
         }
     }
 

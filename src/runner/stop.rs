@@ -74,6 +74,15 @@ impl Stop {
         self.level() != StopLevel::None
     }
 
+    /// Waits until anyone asks the run to stop.
+    pub(crate) async fn raised(&self) {
+        // This handle sends, so the channel stays open.
+        let _ = self
+            .subscribe()
+            .wait_for(|level| *level != StopLevel::None)
+            .await;
+    }
+
     /// An error if anyone asked to stop before it began.
     pub(crate) fn check(&self) -> Result<(), RunError> {
         match self.level() {

@@ -134,6 +134,11 @@ impl Template {
         lock(&self.state).gone
     }
 
+    /// Whether a worker with this environment can be forked.
+    pub(super) fn suits(&self, environment: &[(String, String)]) -> bool {
+        self.differs(environment).is_none()
+    }
+
     /// Forks a worker, with `environment` on top of the template's own. What
     /// libraries read as they are opened must be the same in both.
     pub(super) async fn fork(

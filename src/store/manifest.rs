@@ -39,6 +39,9 @@ pub struct Manifest {
     pub device: Device,
     /// The resolved config: `${env:NAME}` as written, secrets masked.
     pub config: Value,
+    /// The configuration file, from the root.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub config_file: Option<PathBuf>,
     /// Equal for runs of the same function, code, hyperparameters and seed:
     /// finds what a rerun continues. See [`Manifest::fingerprint_of`].
     pub fingerprint: String,

@@ -102,12 +102,16 @@ pub(super) fn jobs(tune: &Tune) -> Jobs {
     }
 }
 
+/// Trials of a study for which nobody says how many.
+const TRIALS: u32 = 100;
+
 /// Trials in all; none where the sampler knows.
 pub(super) fn trials(tune: &Tune) -> Option<u64> {
-    match tune.sampler {
-        SamplerConfig::Grid { .. } => None,
-        _ => Some(tune.n_trials.into()),
-    }
+    let total = match (tune.n_trials, &tune.sampler) {
+        (None, SamplerConfig::Grid { .. }) => None,
+        (total, _) => Some(total.unwrap_or(TRIALS)),
+    };
+    total.map(u64::from)
 }
 
 /// Failed trials at which the study gives up.

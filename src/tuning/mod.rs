@@ -37,16 +37,33 @@ pub use request::{SweepRequest, Trials, TuneRequest};
 pub use sweep::{Chosen, label};
 pub use tuner::{sweep, tune};
 
+use crate::config::Loaded;
+use crate::runner;
+use crate::store::RunDir;
 use explr_protocol::Failure;
-use explr_study::{Study, StudyError};
+use explr_study::{Finish, Study, StudyError};
 
 /// Note of a study, and of a trial: the id of its run.
 pub const RUN_ATTR: &str = "explr:run";
 /// Note of a failed trial: why, beginning with the class of the failure.
 pub const FAILURE_ATTR: &str = "explr:failure";
 
-/// Notes why a trial failed.
-fn note_failure(study: &mut Study, number: u64, failure: &Failure) -> Result<(), StudyError> {
-    let text = format!("{}: {}", failure.class, failure.message);
-    study.set_trial_attr(number, FAILURE_ATTR, text.into())
+/// Gives a trial its end. Its run, in `dir`, has come to its own.
+fn conclude(
+    study: &mut Study,
+    number: u64,
+    finish: Finish,
+    failure: Option<&Failure>,
+    loaded: &Loaded,
+    dir: &RunDir,
+) -> Result<(), StudyError> {
+    if let Some(failure) = failure {
+        let text = format!("{}: {}", failure.class, failure.message);
+        study.set_trial_attr(number, FAILURE_ATTR, text.into())?;
+    }
+    if finish == Finish::Pruned && !loaded.config.tune.keep_pruned_checkpoints {
+        // They can be made again; that they stay harms nobody.
+        let _ = std::fs::remove_dir_all(runner::checkpoints(loaded, dir));
+    }
+    study.tell(number, finish)
 }

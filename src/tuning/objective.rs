@@ -29,7 +29,8 @@ impl Objective {
 pub(crate) enum Verdict {
     /// The trial is over.
     Over(Finish, Option<Failure>),
-    /// It was interrupted, and is to be run again.
+    /// It was interrupted, or failed for no fault of its own, and is to be run
+    /// again.
     Again,
 }
 
@@ -47,6 +48,11 @@ pub(crate) fn judge(
             Err(message) => Verdict::Over(Finish::Failed, Some(unfit(message))),
         },
         (RunState::Pruned, ..) => Verdict::Over(Finish::Pruned, None),
+        (RunState::Failed, _, Some(failure))
+            if matches!(failure.class, FailureClass::Journal | FailureClass::GpuLost) =>
+        {
+            Verdict::Again
+        }
         (RunState::Failed, _, Some(failure))
             if prune_oom && failure.class == FailureClass::CudaOom =>
         {
@@ -99,8 +105,8 @@ fn unfit(message: String) -> Failure {
 
 #[cfg(test)]
 mod tests {
-    use super::{Objective, values};
-    use explr_protocol::{Direction, TrainingResult};
+    use super::{Objective, Verdict, judge, unfit, values};
+    use explr_protocol::{Direction, Failure, FailureClass, RunState, TrainingResult};
 
     fn result(direction: Direction) -> TrainingResult {
         TrainingResult {
@@ -119,6 +125,23 @@ mod tests {
             metric: metric.map(str::to_owned),
             direction: Direction::Minimize,
             explicit,
+        }
+    }
+
+    #[test]
+    fn a_trial_is_run_again_after_what_is_no_fault_of_its_own() {
+        for (class, again) in [
+            (FailureClass::Journal, true),
+            (FailureClass::GpuLost, true),
+            (FailureClass::CudaOom, false),
+            (FailureClass::Error, false),
+        ] {
+            let failure = Failure {
+                class,
+                ..unfit(String::new())
+            };
+            let verdict = judge(RunState::Failed, None, Some(&failure), &[], false);
+            assert_eq!(matches!(verdict, Verdict::Again), again, "{class}");
         }
     }
 

@@ -6,10 +6,10 @@ use super::sweep::{Chosen, label};
 use crate::Error;
 use crate::config::{Config, CudaOom, Loaded};
 use crate::report::RunEvent;
-use crate::runner::{self, Granted, Jobs, Origin, Plan};
+use crate::runner::{self, Jobs, Origin, Plan, Slots};
 use explr_protocol::{TrainFunction, control};
 use explr_study::Asked;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -20,8 +20,7 @@ pub(super) struct Recipe {
     pub(super) code: control::Code,
     pub(super) function: Option<Arc<dyn TrainFunction>>,
     pub(super) origin: Origin,
-    /// One for each trial that may run at a time.
-    pub(super) slots: Vec<Granted>,
+    pub(super) slots: Slots,
     pub(super) nursery: Arc<Nursery>,
 }
 
@@ -63,7 +62,7 @@ impl Kitchen<'_> {
         &self,
         loaded: &Loaded,
         function: Option<&Arc<dyn TrainFunction>>,
-    ) -> Result<(Plan, Vec<Granted>), Error> {
+    ) -> Result<(Plan, Slots), Error> {
         let plan = Plan::make(&run_request(loaded, function, self.command))?;
         let slots = runner::slots(&loaded.config, plan.libtorch.as_deref(), self.jobs)?;
         Ok((plan, slots))
@@ -74,7 +73,7 @@ impl Kitchen<'_> {
         &mut self,
         loaded: Loaded,
         function: Option<&Arc<dyn TrainFunction>>,
-        (plan, slots): (Plan, Vec<Granted>),
+        (plan, slots): (Plan, Slots),
         sink: &mut dyn FnMut(RunEvent),
     ) -> Result<Recipe, Error> {
         let key = match &plan.code {
@@ -86,9 +85,13 @@ impl Kitchen<'_> {
         } else {
             let code = plan.build(sink)?;
             let log = self.store.join("template.log");
-            let start = loaded.config.worker.start;
             let built = Built {
-                nursery: Arc::new(Nursery::new(start, &code, &slots[0], log)),
+                nursery: Arc::new(Nursery::new(
+                    &loaded.config.worker,
+                    &code,
+                    &slots.all[0],
+                    log,
+                )),
                 origin: plan.origin(&run_request(&loaded, function, self.command)),
                 code,
             };
@@ -113,6 +116,34 @@ impl Recipes {
         match self {
             Self::Search(recipe) => recipe,
             Self::Sweep(recipes) => &recipes[0].1,
+        }
+    }
+
+    /// How many trials may run at a time.
+    pub(super) fn jobs(&self) -> usize {
+        self.least(|slots| slots.jobs)
+    }
+
+    /// How many slots every recipe has.
+    pub(super) fn slots(&self) -> usize {
+        self.least(|slots| slots.all.len())
+    }
+
+    fn least(&self, count: impl Fn(&Slots) -> usize) -> usize {
+        let counts = self.all().map(|recipe| count(&recipe.slots));
+        counts.min().unwrap_or(0)
+    }
+
+    /// Whether a trial on `slot` might have one of these GPUs.
+    pub(super) fn use_any(&self, slot: usize, gpus: &BTreeSet<String>) -> bool {
+        let mut own = self.all().flat_map(|recipe| &recipe.slots.all[slot].gpus);
+        own.any(|gpu| gpus.contains(gpu))
+    }
+
+    fn all(&self) -> Box<dyn Iterator<Item = &Recipe> + '_> {
+        match self {
+            Self::Search(recipe) => Box::new(std::iter::once(&**recipe)),
+            Self::Sweep(recipes) => Box::new(recipes.iter().map(|(_, recipe)| recipe)),
         }
     }
 

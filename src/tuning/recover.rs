@@ -4,12 +4,13 @@
 //! knows more: it may have come to its end before the study heard of it.
 
 use super::objective::{Objective, Verdict, judge};
-use super::{export, note_failure};
+use super::recipe::Recipe;
+use super::{conclude, export};
 use crate::Error;
 use crate::store::journal::Reader;
 use crate::store::{RunDir, Store};
 use explr_protocol::Event;
-use explr_study::{Finish, Study, StudyLock, TrialState};
+use explr_study::{Study, StudyLock, TrialState};
 
 /// Gives every running trial of explr's own its end, or hands it back to be
 /// run again. Nobody else runs them: `lock` says so.
@@ -18,7 +19,7 @@ pub(super) fn recover(
     store: &Store,
     lock: &StudyLock,
     objectives: &[Objective],
-    prune_oom: bool,
+    recipe: &Recipe,
 ) -> Result<(), Error> {
     let left: Vec<(u64, RunDir)> = study
         .history()
@@ -27,38 +28,27 @@ pub(super) fn recover(
         .filter(|trial| trial.state == TrialState::Running)
         .filter_map(|trial| Some((trial.number, store.run(export::run_of(trial)?).ok()?)))
         .collect();
-    for (number, run) in left {
-        if let Some(finish) = end_of(study, number, &run, objectives, prune_oom)? {
-            study.tell(number, finish)?;
+    for (number, dir) in left {
+        let summary = dir.summary()?;
+        let verdict = judge(
+            summary.state,
+            summary.result.as_ref(),
+            summary.failure.as_ref(),
+            objectives,
+            recipe.prunes_oom(),
+        );
+        if let Verdict::Over(finish, failure) = verdict {
+            catch_up(study, number, &dir)?;
+            let failure = failure.as_ref();
+            conclude(study, number, finish, failure, &recipe.loaded, &dir)?;
         }
     }
     study.release_orphans(lock)?;
     Ok(())
 }
 
-/// How the trial's run ended, if it did. What it reported and the study has
-/// not heard is told on the way.
-fn end_of(
-    study: &mut Study,
-    number: u64,
-    dir: &RunDir,
-    objectives: &[Objective],
-    prune_oom: bool,
-) -> Result<Option<Finish>, Error> {
-    let summary = dir.summary()?;
-    let verdict = judge(
-        summary.state,
-        summary.result.as_ref(),
-        summary.failure.as_ref(),
-        objectives,
-        prune_oom,
-    );
-    let Verdict::Over(finish, failure) = verdict else {
-        return Ok(None);
-    };
-    if let Some(failure) = &failure {
-        note_failure(study, number, failure)?;
-    }
+/// Tells the study what the trial reported and it has not heard.
+fn catch_up(study: &mut Study, number: u64, dir: &RunDir) -> Result<(), Error> {
     for entry in Reader::open(&dir.journal_path(), 0)? {
         if let Event::Report { step, value } = entry?.record.event {
             let known = study
@@ -70,5 +60,5 @@ fn end_of(
             }
         }
     }
-    Ok(Some(finish))
+    Ok(())
 }

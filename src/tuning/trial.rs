@@ -1,16 +1,16 @@
 //! One trial, from its parameters to what came of it.
 
 use super::objective::{Verdict, judge};
-use super::recipe::Recipe;
+use super::recipe::{Recipe, Recipes};
 use super::tuner::Tuner;
-use super::{RUN_ATTR, export, note_failure};
+use super::{RUN_ATTR, conclude, export};
 use crate::Error;
 use crate::config::Loaded;
 use crate::report::study::{StudyEvent, TrialEnd, TrialStart};
-use crate::runner::{Company, Job, Session};
-use crate::store::{StudyRef, StudyRole};
-use explr_protocol::{Answer, Ask, TrialRef};
-use explr_study::{Asked, Distribution, Finish, StudyError, Trial, TrialState};
+use crate::runner::{Company, Job, RunError, RunOutcome, Session};
+use crate::store::{RunDir, StudyRef, StudyRole};
+use explr_protocol::{Answer, Ask, Failure, FailureClass, TrialRef};
+use explr_study::{Asked, Distribution, StudyError, Trial, TrialState};
 use std::time::Instant;
 
 impl Tuner<'_> {
@@ -38,54 +38,15 @@ impl Tuner<'_> {
             params,
             again: asked.resumed,
         })));
-        let note = |text| self.emit(StudyEvent::Note(text));
-        let template = recipe.nursery.template(note).await;
-        let company = Company {
-            stop: &self.stop,
-            template,
-            aside: &mut || None,
-            answer: &mut |question| self.answer(number, question),
-        };
-        let outcome = session
-            .attempts(company, &mut |event| {
-                self.emit(StudyEvent::Trial { number, event });
-            })
-            .await;
-        let outcome = match outcome {
+        let outcome = match self.run_out(number, recipe, session).await {
             Ok(outcome) => outcome,
             Err(error) => {
                 self.study.borrow_mut().release(number)?;
                 return Err(error);
             }
         };
-        let config = &recipe.loaded.config;
-        let mut study = self.study.borrow_mut();
-        let verdict = judge(
-            outcome.state,
-            outcome.result.as_ref(),
-            outcome.failure.as_ref(),
-            &self.objectives,
-            recipe.prunes_oom(),
-        );
-        let failure = match verdict {
-            Verdict::Over(finish, failure) => {
-                if let Some(failure) = &failure {
-                    note_failure(&mut study, number, failure)?;
-                }
-                let drop_checkpoints =
-                    finish == Finish::Pruned && !config.tune.keep_pruned_checkpoints;
-                study.tell(number, finish)?;
-                if drop_checkpoints {
-                    // They can be made again; that they stay harms nobody.
-                    let _ = std::fs::remove_dir_all(dir.checkpoint_dir());
-                }
-                failure
-            }
-            Verdict::Again => {
-                study.release(number)?;
-                None
-            }
-        };
+        let failure = self.settle(number, recipe, slot, &dir, outcome)?;
+        let study = self.study.borrow();
         let history = study.history();
         let best = history.best().map(|trial| trial.number);
         let trial = history.trial(number);
@@ -101,6 +62,94 @@ impl Tuner<'_> {
         })
     }
 
+    /// Sees the trial's run through, in a forked worker where that can be.
+    async fn run_out(
+        &self,
+        number: u64,
+        recipe: &Recipe,
+        session: Session,
+    ) -> Result<RunOutcome, Error> {
+        let note = |text| self.emit(StudyEvent::Note(text));
+        let opened = tokio::select! {
+            opened = recipe.nursery.template(note) => opened,
+            // The plugin may never come to be open.
+            () = self.stop.raised() => Ok(None),
+        };
+        let template = match opened {
+            Ok(template) => template,
+            Err(error) => {
+                session.abandon();
+                return Err(error.into());
+            }
+        };
+        let company = Company {
+            stop: &self.stop,
+            template,
+            aside: &mut || None,
+            answer: &mut |question| self.answer(number, question),
+        };
+        session
+            .attempts(company, &mut |event| {
+                self.emit(StudyEvent::Trial { number, event });
+            })
+            .await
+    }
+
+    /// Tells the study what came of a trial's run: its end, with the failure
+    /// if it failed, or that it is to be run again.
+    fn settle(
+        &self,
+        number: u64,
+        recipe: &Recipe,
+        slot: usize,
+        dir: &RunDir,
+        outcome: RunOutcome,
+    ) -> Result<Option<Failure>, Error> {
+        let mut study = self.study.borrow_mut();
+        let gpus = &recipe.slots.all[slot].gpus;
+        let class = outcome.failure.as_ref().map(|failure| failure.class);
+        let verdict = if self.is_hopeless(class) {
+            Verdict::Again
+        } else {
+            judge(
+                outcome.state,
+                outcome.result.as_ref(),
+                outcome.failure.as_ref(),
+                &self.objectives,
+                recipe.prunes_oom(),
+            )
+        };
+        match (verdict, outcome.failure) {
+            (Verdict::Over(finish, failure), _) => {
+                let why = failure.as_ref();
+                conclude(&mut study, number, finish, why, &recipe.loaded, dir)?;
+                Ok(failure)
+            }
+            (Verdict::Again, failure) => {
+                study.release(number)?;
+                match failure {
+                    None => Ok(None),
+                    Some(failure) if failure.class == FailureClass::GpuLost && !gpus.is_empty() => {
+                        self.lose(gpus);
+                        Ok(None)
+                    }
+                    Some(Failure { class, message, .. }) => Err(RunError::TrialBlocked {
+                        number,
+                        class,
+                        message,
+                    }
+                    .into()),
+                }
+            }
+        }
+    }
+
+    /// Whether every other trial would fail in the same way: in a search, all
+    /// have the same plugin.
+    fn is_hopeless(&self, class: Option<FailureClass>) -> bool {
+        matches!(self.recipes, Recipes::Search(_)) && class == Some(FailureClass::Plugin)
+    }
+
     /// Makes the trial's run, or takes up the one that was interrupted.
     fn prepare(
         &self,
@@ -109,7 +158,7 @@ impl Tuner<'_> {
         loaded: Loaded,
         slot: usize,
     ) -> Result<Session, Error> {
-        let granted = recipe.slots[slot].clone();
+        let granted = recipe.slots.all[slot].clone();
         let mut manifest = recipe.origin.manifest(&loaded, &granted);
         manifest.study = Some(StudyRef {
             study: self.name.clone(),
@@ -172,8 +221,14 @@ impl Tuner<'_> {
                 .and_then(|distribution| study.suggest(number, &name, &distribution))
                 .map(Answer::Value),
         };
-        answered.unwrap_or_else(|error| Answer::Refused {
-            message: error.to_string(),
+        answered.unwrap_or_else(|error| {
+            let message = error.to_string();
+            // No fault of the trial's: it is stopped before it hears of it,
+            // and asks again when the study goes on.
+            if matches!(error, StudyError::Storage(_)) {
+                self.break_off(error.into());
+            }
+            Answer::Refused { message }
         })
     }
 }

@@ -16,7 +16,7 @@ use explr_study::{Asked, Study, StudyLock, TrialState};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -121,6 +121,10 @@ pub(super) struct Tuner<'a> {
     ledger: RefCell<Ledger>,
     reporter: RefCell<&'a mut dyn StudyReporter>,
     shown: RefCell<Option<Status>>,
+    /// Why explr can't go on with the study.
+    broken: RefCell<Option<Error>>,
+    /// UUIDs of the GPUs that were lost on the way.
+    lost: RefCell<BTreeSet<String>>,
     _lock: StudyLock,
 }
 
@@ -133,7 +137,7 @@ fn enter_parent(study: &mut Study, store: &Store, recipe: &Recipe) -> Result<Par
         .user_attrs()
         .get(RUN_ATTR)
         .and_then(|id| store.run(id.as_str()?).ok());
-    let mut manifest = recipe.origin.manifest(&recipe.loaded, &recipe.slots[0]);
+    let mut manifest = recipe.origin.manifest(&recipe.loaded, &recipe.slots.all[0]);
     manifest.study = Some(StudyRef {
         study: name,
         role: StudyRole::Study,
@@ -169,7 +173,7 @@ impl<'a> Tuner<'a> {
             Recipes::Search(_) => make::objectives(&config.tune),
             Recipes::Sweep(_) => vec![Objective::any()],
         };
-        recover::recover(&mut study, &store, &lock, &objectives, first.prunes_oom())?;
+        recover::recover(&mut study, &store, &lock, &objectives, first)?;
         let parent = enter_parent(&mut study, &store, first)?;
         let shipper =
             settings.map(|settings| Shipper::start(settings, store.clone(), parent.dir().clone()));
@@ -199,6 +203,8 @@ impl<'a> Tuner<'a> {
             journal,
             reporter: RefCell::new(reporter),
             shown: RefCell::new(None),
+            broken: RefCell::new(None),
+            lost: RefCell::new(BTreeSet::new()),
             _lock: lock,
         };
         tuner.emit(StudyEvent::Planned(Box::new(tuner.describe())));
@@ -224,18 +230,24 @@ impl<'a> Tuner<'a> {
                     self.emit(StudyEvent::Tracking(status));
                 }
             };
-            runner::wait_for_server(shipper, &mut sink).await?;
+            if let Err(error) = runner::wait_for_server(shipper, &mut sink).await {
+                self.break_off(error.into());
+            }
         }
         let timeout = first.loaded.config.tune.timeout.map(|limit| limit.0);
         let mut deadline = std::pin::pin!(sleep(timeout));
         let mut signals = user.subscribe();
         let mut ticks = tokio::time::interval(ASIDE);
-        let mut free: Vec<usize> = (0..first.slots.len()).rev().collect();
+        let jobs = self.recipes.jobs();
+        let mut free: Vec<usize> = (0..self.recipes.slots()).rev().collect();
         let mut running = FuturesUnordered::new();
-        let mut broken: Option<Error> = None;
         let (mut ran, mut failed) = (0, 0);
         loop {
-            while broken.is_none() && self.ledger.borrow().wants_more() {
+            free.retain(|slot| !self.recipes.use_any(*slot, &self.lost.borrow()));
+            while self.broken.borrow().is_none()
+                && self.ledger.borrow().wants_more()
+                && running.len() < jobs
+            {
                 let Some(slot) = free.pop() else { break };
                 match self.study.borrow_mut().ask() {
                     Ok(Some(asked)) => {
@@ -251,11 +263,16 @@ impl<'a> Tuner<'a> {
                     }
                     Err(error) => {
                         free.push(slot);
-                        broken = Some(error.into());
+                        self.break_off(error.into());
                     }
                 }
             }
             if running.is_empty() {
+                if free.is_empty() && self.ledger.borrow().wants_more() {
+                    let gpus: Vec<String> = self.lost.borrow().iter().cloned().collect();
+                    let gpus = gpus.join(", ");
+                    self.break_off(RunError::GpusLost { gpus }.into());
+                }
                 break;
             }
             tokio::select! {
@@ -271,15 +288,15 @@ impl<'a> Tuner<'a> {
                             ran += u64::from(trial.state.is_finished());
                             failed += u64::from(trial.state == TrialState::Failed);
                             if let Err(error) = self.take_in(trial) {
-                                broken.get_or_insert(error);
+                                self.break_off(error);
                             }
                         }
                         Err(error) => {
                             self.ledger.borrow_mut().finished(TrialState::Waiting, None);
-                            broken.get_or_insert(error);
+                            self.break_off(error);
                         }
                     }
-                    if broken.is_some() || self.ledger.borrow().early_end().is_some_and(|end| end != End::Exhausted) {
+                    if self.ledger.borrow().early_end().is_some_and(|end| end != End::Exhausted) {
                         self.stop_trials();
                     }
                 }
@@ -293,7 +310,7 @@ impl<'a> Tuner<'a> {
             }
         }
         drop(running);
-        self.end(user, broken, ran, failed)
+        self.end(user, ran, failed)
     }
 
     async fn trial_on(&self, asked: Asked, slot: usize) -> (usize, Result<TrialEnd, Error>) {
@@ -326,6 +343,23 @@ impl<'a> Tuner<'a> {
         }
     }
 
+    /// Ends the study for what explr can't do. The first reason counts.
+    pub(super) fn break_off(&self, error: Error) {
+        self.broken.borrow_mut().get_or_insert(error);
+        self.stop_trials();
+    }
+
+    /// Starts no further trial on these GPUs.
+    pub(super) fn lose(&self, gpus: &[String]) {
+        for gpu in gpus {
+            if self.lost.borrow_mut().insert(gpu.clone()) {
+                self.emit(StudyEvent::Note(format!(
+                    "{gpu} is lost: the study goes on without it"
+                )));
+            }
+        }
+    }
+
     fn take_in(&self, trial: TrialEnd) -> Result<(), Error> {
         let value = trial.values.first().copied();
         self.ledger.borrow_mut().finished(trial.state, value);
@@ -349,13 +383,8 @@ impl<'a> Tuner<'a> {
     }
 
     /// Writes the end of the study and waits for tracking.
-    fn end(
-        self,
-        user: &Stop,
-        broken: Option<Error>,
-        ran: u64,
-        failed: u64,
-    ) -> Result<StudyOutcome, Error> {
+    fn end(self, user: &Stop, ran: u64, failed: u64) -> Result<StudyOutcome, Error> {
+        let broken = self.broken.take();
         let history = self.study.borrow().history().clone();
         let end = self.ledger.borrow().early_end().unwrap_or(End::Enough);
         let complete = history.count(TrialState::Complete) > 0;
@@ -430,9 +459,9 @@ impl<'a> Tuner<'a> {
             best: history
                 .best()
                 .map(|trial| (trial.number, trial.values.clone())),
-            jobs: first.slots.len(),
-            device: first.slots[0].device,
-            threads: first.slots[0].threads,
+            jobs: self.recipes.jobs(),
+            device: first.slots.all[0].device,
+            threads: first.slots.all[0].threads,
             seed: config.seed,
             timeout: config.tune.timeout.map(|limit| limit.0),
             tracked: self.shipper.is_some(),

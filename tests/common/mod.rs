@@ -217,6 +217,17 @@ pub fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     }
 }
 
+/// Lets no file of a command grow beyond so many bytes: the kernel refuses the
+/// write, as a full disk does.
+pub fn limit_files(command: &mut Command, bytes: u64) {
+    use nix::sys::resource::{Resource, setrlimit};
+    use std::os::unix::process::CommandExt;
+    // SAFETY: `setrlimit` may be called between fork and exec.
+    unsafe {
+        command.pre_exec(move || Ok(setrlimit(Resource::RLIMIT_FSIZE, bytes, bytes)?));
+    }
+}
+
 /// The events of a run.
 pub fn events(run: &RunDir) -> Vec<Event> {
     Reader::open(&run.journal_path(), 0)

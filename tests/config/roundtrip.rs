@@ -209,7 +209,7 @@ fn tune() -> impl Strategy<Value = Tune> {
     (
         (
             option::of(name()),
-            1..u32::MAX,
+            option::of(1..u32::MAX),
             objectives,
             sampler(),
             pruner(),

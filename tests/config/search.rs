@@ -360,7 +360,7 @@ fn variables_reach_the_search_space_and_the_study() {
     let config = try_load(&file, &["tune.n_trials=8"], &variables)
         .unwrap()
         .config;
-    assert_eq!(config.tune.n_trials, 8);
+    assert_eq!(config.tune.n_trials, Some(8));
     assert_eq!(
         config.tune.sampler,
         SamplerConfig::Tpe {

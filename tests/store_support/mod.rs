@@ -31,6 +31,7 @@ pub(crate) fn manifest(id: &RunId, experiment: &str) -> Manifest {
         config: json!({"experiment": experiment}),
         fingerprint: "f".repeat(64),
         command: ["explr", "run", "digits.yaml"].map(str::to_owned).to_vec(),
+        config_file: None,
         cwd: "/work".into(),
         git: Some(GitInfo {
             commit: "0123456789abcdef0123456789abcdef01234567".to_owned(),

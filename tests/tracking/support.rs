@@ -365,6 +365,7 @@ fn manifest(experiment: &str, mlflow: &Mlflow) -> Manifest {
         config: json!({"mlflow": mlflow}),
         fingerprint: String::new(),
         command: vec!["explr".to_owned(), "run".to_owned()],
+        config_file: None,
         cwd: PathBuf::from("/"),
         git: None,
         host: HostInfo {

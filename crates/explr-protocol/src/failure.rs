@@ -17,6 +17,8 @@ pub enum FailureClass {
     Oom,
     /// The GPU had no memory left for an allocation.
     CudaOom,
+    /// The GPU is gone, or its memory is broken.
+    GpuLost,
     /// A wall-time, heartbeat or progress limit was passed.
     Timeout,
     /// The objective is NaN or infinite.
@@ -39,6 +41,7 @@ impl FailureClass {
             Self::Signal => "signal",
             Self::Oom => "oom",
             Self::CudaOom => "cuda_oom",
+            Self::GpuLost => "gpu_lost",
             Self::Timeout => "timeout",
             Self::Nan => "nan",
             Self::Exit => "exit",

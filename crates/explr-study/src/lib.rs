@@ -92,6 +92,6 @@ pub use pruner::Pruner;
 pub use random::{Rng, trial_seed};
 pub use sampler::{Proposal, Sampler};
 pub use space::{Condition, Domain, Parameter, SearchSpace, SpaceBuilder, SpaceError};
-pub use storage::{Holder, StorageError, StudyLock};
+pub use storage::{DroppedLine, Holder, Repair, StorageError, StudyLock, repair};
 pub use study::{Asked, Finish, Study, enqueue};
 pub use trial::{Assigned, Trial, TrialState};

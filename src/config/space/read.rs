@@ -1,4 +1,4 @@
-use super::super::names::bad_name;
+use super::super::names::{GOOD_NAMES, bad_parameter};
 use super::super::node::{Content, Entry, Node};
 use super::super::problem::Problem;
 use super::super::remedy::shorten;
@@ -101,16 +101,13 @@ fn check_names(found: &[Found], hyperparameters: Option<&Node>, problems: &mut V
     for (index, parameter) in order.iter().enumerate() {
         let (name, key) = (&parameter.name, parameter.key);
         let shown = shorten(name);
-        if let Some(wrong) = bad_name(name).or_else(|| {
-            let is_gap = name.split('.').any(|part| part.trim().is_empty());
-            is_gap.then(|| "a part of it is empty".to_owned())
-        }) {
+        if let Some(wrong) = bad_parameter(name) {
             problems.push(
                 Problem::new(
                     key,
                     format!("`{shown}` can't be the name of a parameter: {wrong}"),
                 )
-                .help("use letters, digits, spaces and `_ - . :`, at most 250 of them"),
+                .help(GOOD_NAMES),
             );
         } else if index > 0 && order[index - 1].name == *name {
             problems.push(

@@ -1,4 +1,5 @@
 use super::reader::Reader;
+use crate::config::names::bad_name;
 use crate::config::node::Node;
 use explr_protocol::Direction;
 
@@ -47,14 +48,16 @@ impl Metric {
             let help = "as in `name: val_loss`";
             reader.error(entry.key_span, "`metric` has no `name`", help);
         }
+        let name = node.entry("name").and_then(|entry| {
+            let name = reader.text("metric.name", entry)?;
+            reader.name("metric", name, entry.value.span, bad_name(name));
+            Some(name.to_owned())
+        });
         let goal = node
             .entry("goal")
             .map(|entry| reader.word("metric.goal", entry, &["minimize", "maximize"]));
         Self {
-            name: node
-                .entry("name")
-                .and_then(|entry| reader.text("metric.name", entry))
-                .map(str::to_owned),
+            name,
             direction: Some(match goal {
                 Some(Some("maximize")) => Direction::Maximize,
                 _ => Direction::Minimize,

@@ -1,6 +1,7 @@
 use super::distributions::{COUNTABLE, DISTRIBUTIONS, EVERY_KEY};
 use super::ranges::Ranges;
 use super::reader::Reader;
+use crate::config::names::{bad_name, bad_parameter, names_below};
 use crate::config::node::{Content, Entry, Node};
 use crate::config::remedy::shorten;
 use crate::config::source::Span;
@@ -32,6 +33,8 @@ pub(super) fn read(reader: &mut Reader, entry: &Entry, is_grid: bool) -> Vec<Par
 fn check_names(reader: &mut Reader, found: &[Parameter]) {
     let mut known = HashSet::new();
     for parameter in found {
+        let name = &parameter.name;
+        reader.name("parameter", name, parameter.key, bad_parameter(name));
         if !known.insert(parameter.name.as_str()) {
             let message = format!(
                 "the parameter `{}` is there twice",
@@ -121,12 +124,25 @@ impl Walk<'_> {
                         `method: random`";
             return self.reader.error(span, message, help);
         }
+        if let Some(value) = node.entry("value") {
+            self.names_within(&name, &value.value);
+        }
         if let Some(domain) = self.domain(&path, entry, kind) {
             self.found.push(Parameter {
                 name,
                 key: entry.key_span,
                 domain,
             });
+        }
+    }
+
+    /// The keys of a value that is a map become names, too.
+    fn names_within(&mut self, name: &str, value: &Node) {
+        let mut found = Vec::new();
+        names_below(value, name, &mut found);
+        for (name, span) in found {
+            self.reader
+                .name("hyperparameter", &name, span, bad_name(&name));
         }
     }
 

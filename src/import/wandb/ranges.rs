@@ -142,7 +142,8 @@ impl Ranges<'_> {
         self.checked(made).map(Distribution::Float)
     }
 
-    /// W&B rounds what it draws to a multiple of `q`.
+    /// W&B rounds what it draws to a multiple of `q`. An end halfway between
+    /// two of them goes inwards: nothing but that point is rounded outwards.
     fn steps(&mut self, min: f64, max: f64) -> Option<Steps> {
         let q = self.number_or("q", 1.0)?;
         if q <= 0.0 {
@@ -152,10 +153,10 @@ impl Ranges<'_> {
             self.reader.error(span, message, help);
             return None;
         }
-        let round = |value: f64| tidy((value / q).round_ties_even() * q);
+        let (first, last) = (tidy(min / q) + 0.5, tidy(max / q) - 0.5);
         Some(Steps {
-            low: round(min),
-            high: round(max),
+            low: tidy(first.floor() * q),
+            high: tidy(last.ceil() * q),
             q,
             is_whole: self.is_whole("q"),
         })

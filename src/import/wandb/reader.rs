@@ -1,4 +1,5 @@
 use super::super::Note;
+use crate::config::names::GOOD_NAMES;
 use crate::config::node::{Content, Entry, Node};
 use crate::config::problem::Problem;
 use crate::config::remedy::{remedy, shorten};
@@ -53,6 +54,14 @@ impl Reader {
                 let message = format!("unknown key `{}` in {place}", shorten(key));
                 self.error(entry.key_span, message, help);
             }
+        }
+    }
+
+    /// Refuses the name of such a thing if something is wrong with it.
+    pub(super) fn name(&mut self, kind: &str, name: &str, span: Span, wrong: Option<String>) {
+        if let Some(wrong) = wrong {
+            let message = format!("`{}` can't be the name of a {kind}: {wrong}", shorten(name));
+            self.error(span, message, GOOD_NAMES);
         }
     }
 
@@ -166,6 +175,7 @@ impl Reader {
         };
         let message = match &entry.value.value {
             Content::Null => format!("`{path}` has no value"),
+            Content::Map(entries) if entries.is_empty() => format!("`{path}` is empty"),
             _ => format!("`{path}` must be {wanted}"),
         };
         let help = remedy(wanted, &entry.value, path).unwrap_or_else(|| help.to_owned());

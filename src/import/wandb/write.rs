@@ -1,5 +1,6 @@
 use super::Sweep;
 use super::parameters::Parameter;
+use crate::config::interpolate;
 use crate::import::Note;
 use explr_study::{Distribution, Domain, FloatRange, IntRange};
 use serde::{Serialize, Serializer};
@@ -104,7 +105,20 @@ impl Serialize for Pairs<'_> {
 }
 
 fn key(key: &str, value: impl Into<Value>) -> (String, Yaml) {
-    (key.to_owned(), Yaml::Value(value.into()))
+    (key.to_owned(), Yaml::Value(literal(value.into())))
+}
+
+/// W&B replaces nothing in texts.
+fn literal(value: Value) -> Value {
+    match value {
+        Value::String(text) => interpolate::literal(&text).into(),
+        Value::Array(items) => items.into_iter().map(literal).collect(),
+        Value::Object(map) => map
+            .into_iter()
+            .map(|(key, value)| (key, literal(value)))
+            .collect(),
+        other => other,
+    }
 }
 
 /// What stays the same, nested.
@@ -179,7 +193,7 @@ fn int(range: &IntRange) -> Entries {
 fn tune(sweep: &Sweep) -> Entries {
     let mut entries = Vec::new();
     entries.extend(sweep.study.as_deref().map(|study| key("study", study)));
-    entries.push(key("n_trials", sweep.n_trials));
+    entries.extend(sweep.n_trials.map(|count| key("n_trials", count)));
     entries.extend(sweep.direction.map(|one| key("direction", json!(one))));
     entries.extend(sweep.metric.as_deref().map(|metric| key("metric", metric)));
     entries.push(key("sampler", sweep.sampler));

@@ -234,8 +234,7 @@ impl StudyReporter for StudyLive {
             }
             StudyEvent::Closed(outcome) => {
                 self.bottom.finish_and_clear();
-                let config = self.plan.as_ref().and_then(|plan| plan.config.as_deref());
-                for line in summary::summary(outcome, config) {
+                for line in summary::summary(outcome, self.plan.as_ref()) {
                     eprintln!("{line}");
                 }
             }

@@ -86,9 +86,8 @@ impl<W: Write + Send> StudyReporter for StudyPlain<W> {
                 }
             }
             StudyEvent::Closed(outcome) => {
-                let config = self.plan.as_ref().and_then(|plan| plan.config.as_deref());
                 if !self.quiet {
-                    for line in summary::summary(outcome, config) {
+                    for line in summary::summary(outcome, self.plan.as_ref()) {
                         self.say(line);
                     }
                 }

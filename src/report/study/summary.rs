@@ -1,15 +1,16 @@
 //! The last words about a study.
 
+use super::StudyPlan;
 use crate::report::text;
+use crate::store::Store;
 use crate::tuning::{End, StudyOutcome};
 use explr_study::{History, Trial, TrialState};
-use std::path::Path;
 
 /// Trials in the table of the best.
 const BEST: usize = 5;
 
 /// What came out, the best trials, and what to do next.
-pub(super) fn summary(outcome: &StudyOutcome, config: Option<&Path>) -> Vec<String> {
+pub(super) fn summary(outcome: &StudyOutcome, plan: Option<&StudyPlan>) -> Vec<String> {
     let history = &outcome.history;
     let mut lines = vec![headline(outcome)];
     lines.push(format!("  {}", counts(history, outcome.interrupted)));
@@ -32,7 +33,7 @@ pub(super) fn summary(outcome: &StudyOutcome, config: Option<&Path>) -> Vec<Stri
             ));
         }
     }
-    lines.extend(next(outcome, config));
+    lines.extend(next(outcome, plan));
     lines
 }
 
@@ -124,26 +125,39 @@ fn best(history: &History) -> Vec<String> {
         .collect()
 }
 
-fn next(outcome: &StudyOutcome, config: Option<&Path>) -> Vec<String> {
+fn next(outcome: &StudyOutcome, plan: Option<&StudyPlan>) -> Vec<String> {
     let study = outcome.history.name();
+    let config = plan.and_then(|plan| plan.config.as_deref());
     let config = config.map_or_else(|| "CONFIG".to_owned(), |path| path.display().to_string());
+    // The store is named where the commands would not find it.
+    let here = std::env::current_dir().ok();
+    let near = here.and_then(|here| Store::find(&here));
+    let store = plan
+        .and_then(|plan| plan.journal.parent()?.parent())
+        .filter(|store| near.as_deref() != Some(store));
+    let (setting, option) = store.map_or_else(Default::default, |store| {
+        let store = store.display();
+        (format!(" store={store}"), format!(" --store {store}"))
+    });
     let mut lines = Vec::new();
     if let Some(best) = outcome.history.best() {
         lines.push(format!(
-            "→ explr run {config} --from-trial {study}#{}",
+            "→ explr run {config} --from-trial {study}#{}{setting}",
             best.number
         ));
-        lines.push(format!("→ explr study plot {study}"));
+        lines.push(format!("→ explr study plot {study}{option}"));
     }
     match outcome.end {
         End::Stopped(_) | End::Timeout => {
             lines.push("→ the same command again continues it".to_owned());
         }
         End::Enough if outcome.ran == 0 => {
-            lines.push(format!("→ explr tune {config} --more 20"));
+            lines.push(format!("→ explr tune {config} --more 20{setting}"));
         }
         _ if outcome.failed > 0 => {
-            lines.push(format!("→ explr study trials {study} --state failed"));
+            lines.push(format!(
+                "→ explr study trials {study} --state failed{option}"
+            ));
         }
         _ => {}
     }

@@ -25,6 +25,14 @@ pub enum StorageError {
         /// What is wrong with it.
         why: String,
     },
+    /// So much of the file is lost that what is left means something else.
+    #[error("{} can't be repaired: {why}", path.display())]
+    Unrepairable {
+        /// The file.
+        path: PathBuf,
+        /// What is missing.
+        why: String,
+    },
     /// The file was removed, replaced or made shorter while the study was
     /// open.
     #[error("{} was removed or replaced while the study was open", path.display())]

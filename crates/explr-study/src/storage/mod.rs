@@ -18,12 +18,14 @@ mod lock;
 mod nonfinite;
 mod read;
 mod record;
+mod repair;
 mod replay;
 mod store;
 mod write;
 
 pub use error::StorageError;
 pub use holder::{Holder, StudyLock};
+pub use repair::{DroppedLine, Repair, repair};
 
 pub(crate) use distribution::{from_json as distribution_from_json, to_json as distribution_json};
 pub(crate) use record::{NewTrial, Op};
