@@ -108,14 +108,18 @@ fn fake_libtorch(folder: &Path, code: &str) {
     let source = folder.join("code.c");
     std::fs::write(&source, code).unwrap();
     for name in ["libc10.so", "libtorch_cpu.so"] {
-        let compiler = std::env::var("CC").unwrap_or_else(|_| "cc".to_owned());
-        let built = Command::new(compiler)
-            .args(["-shared", "-fPIC", "-o"])
-            .arg(lib.join(name))
-            .arg(&source)
-            .status();
-        assert!(built.unwrap().success());
+        compile(&source, &lib.join(name));
     }
+}
+
+fn compile(source: &Path, library: &Path) {
+    let compiler = std::env::var("CC").unwrap_or_else(|_| "cc".to_owned());
+    let built = Command::new(compiler)
+        .args(["-shared", "-fPIC", "-o"])
+        .arg(library)
+        .arg(source)
+        .status();
+    assert!(built.unwrap().success());
 }
 
 #[test]
@@ -164,6 +168,75 @@ fn a_libtorch_without_its_functions_or_that_is_no_library_is_told_apart() {
     let seen = text["seen"].as_str().unwrap();
     assert!(seen.starts_with("libtorch can't be opened: "), "{seen}");
     assert!(seen.contains("libc10.so"), "{seen}");
+}
+
+/// The checks of a machine whose driver has one card of this capability, with
+/// the files of the libtorch of the checkout.
+fn with_a_card(capability: &str, version_py: &str) -> (i32, Vec<Value>) {
+    let project = project();
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/verify/driver.c");
+    compile(&source, &project.path().join("libnvidia-ml.so.1"));
+    let real = Path::new(env!("CARGO_MANIFEST_DIR")).join(".libtorch");
+    let libtorch = project.path().join("libtorch");
+    std::fs::create_dir(&libtorch).unwrap();
+    for name in ["include", "lib"] {
+        std::os::unix::fs::symlink(real.join(name), libtorch.join(name)).unwrap();
+    }
+    std::fs::write(libtorch.join("version.py"), version_py).unwrap();
+    let variables = [
+        ("LD_LIBRARY_PATH", project.path().to_str().unwrap()),
+        ("LIBTORCH", libtorch.to_str().unwrap()),
+        ("CAPABILITY", capability),
+    ];
+    checks(project.path(), &[], &variables)
+}
+
+fn has_cuda() -> bool {
+    let real = Path::new(env!("CARGO_MANIFEST_DIR")).join(".libtorch/lib");
+    let cuda = real.join("libtorch_cuda.so").exists();
+    if !cuda {
+        eprintln!("skipped: the libtorch of the checkout has no CUDA");
+    }
+    cuda
+}
+
+#[test]
+fn a_card_that_the_driver_names_and_cuda_cannot_use_is_a_failure() {
+    if !has_cuda() {
+        return;
+    }
+    let (code, checks) = with_a_card("12.0", "cuda: Optional[str] = '12.8'\n");
+    assert_eq!(code, 7);
+    for name in ["driver", "CUDA of libtorch", "code for NVIDIA Test"] {
+        assert_eq!(check(&checks, "GPU", name)["status"], "ok", "{name}");
+    }
+    // The driver is made up, and a matrix product finds that out.
+    let product = check(&checks, "GPU", "matrix product on NVIDIA Test");
+    assert_eq!(product["status"], "failure");
+    let seen = product["seen"].as_str().unwrap();
+    assert!(seen.starts_with("making a tensor failed: "), "{seen}");
+}
+
+#[test]
+fn a_libtorch_for_a_newer_cuda_and_other_cards_is_a_failure() {
+    if !has_cuda() {
+        return;
+    }
+    let (code, checks) = with_a_card("99.0", "cuda: Optional[str] = '13.0'\n");
+    assert_eq!(code, 7);
+    let cuda = check(&checks, "GPU", "CUDA of libtorch");
+    assert_eq!(cuda["status"], "failure");
+    let seen = "13.0, which needs driver 580 or newer; this driver is 570.195.03";
+    assert_eq!(cuda["seen"], seen);
+    let fix = cuda["fix"].as_str().unwrap();
+    assert!(fix.starts_with("unset LIBTORCH && "), "{fix}");
+    let code = check(&checks, "GPU", "code for NVIDIA Test");
+    assert_eq!(code["status"], "failure");
+    let seen = code["seen"].as_str().unwrap();
+    assert!(
+        seen.starts_with("the GPU is sm_990; this libtorch has sm_"),
+        "{seen}"
+    );
 }
 
 #[test]

@@ -1,8 +1,8 @@
 //! The GPUs, their driver, and whether the libtorch at hand is made for them.
 
+use super::Check;
 use super::libtorch::Found;
 use super::version::Version;
-use super::{Check, libtorch};
 use nvml_wrapper::Nvml;
 use nvml_wrapper::error::NvmlError;
 use std::fs;
@@ -114,13 +114,12 @@ pub(super) fn checks(facts: &Facts, libtorch: Option<&Found>) -> Vec<Check> {
         checks.push(Check::warning(
             "CUDA of libtorch",
             "built without CUDA, so `device: auto` means the CPU",
-            libtorch::INSTALL,
+            &libtorch.replace,
         ));
         return checks;
     }
-    checks.push(cuda(libtorch.cuda, driver.cuda, &driver.version));
-    let list = &libtorch.architectures;
-    checks.extend(driver.gpus.iter().map(|gpu| capability(gpu, list)));
+    checks.push(cuda(libtorch, driver));
+    checks.extend(driver.gpus.iter().map(|gpu| capability(gpu, libtorch)));
     checks
 }
 
@@ -152,9 +151,9 @@ fn no_driver(why: &NoDriver, on_bus: bool, in_container: bool) -> Check {
 }
 
 /// Whether the driver runs the CUDA that a libtorch was built with.
-fn cuda(built: Option<Version>, driver: Version, version: &str) -> Check {
+fn cuda(libtorch: &Found, driver: &Driver) -> Check {
     let name = "CUDA of libtorch";
-    let Some(built) = built else {
+    let Some(built) = libtorch.cuda else {
         return Check::not_applicable(name, "its files don't tell the version");
     };
     let needs = oldest_driver(built).map_or_else(
@@ -162,12 +161,13 @@ fn cuda(built: Option<Version>, driver: Version, version: &str) -> Check {
         |oldest| format!("driver {oldest} or newer"),
     );
     let seen = format!(
-        "{}, which needs {needs}; this driver is {version}",
-        short(built)
+        "{}, which needs {needs}; this driver is {}",
+        short(built),
+        driver.version
     );
-    if built <= driver {
+    if built <= driver.cuda {
         Check::ok(name, short(built))
-    } else if built.0 == driver.0 {
+    } else if built.0 == driver.cuda.0 {
         // Minor-version compatibility: it runs, but for what is compiled at
         // run time and for cards that the driver does not know.
         Check::warning(name, seen, UPDATE)
@@ -177,7 +177,7 @@ fn cuda(built: Option<Version>, driver: Version, version: &str) -> Check {
             seen,
             format!(
                 "{}    # built with CUDA 12.8; or {UPDATE}",
-                libtorch::INSTALL
+                libtorch.replace
             ),
         )
     }
@@ -203,7 +203,8 @@ fn oldest_driver(cuda: Version) -> Option<u32> {
 
 /// Whether a libtorch has code for a GPU: for its very capability, for an
 /// older one of the same generation, or in a form that the driver compiles.
-fn capability(gpu: &Gpu, list: &[String]) -> Check {
+fn capability(gpu: &Gpu, libtorch: &Found) -> Check {
+    let list = &libtorch.architectures;
     let (major, minor) = gpu.capability;
     let name = format!("code for {}", gpu.name);
     let own = format!("sm_{major}{minor}");
@@ -225,7 +226,7 @@ fn capability(gpu: &Gpu, list: &[String]) -> Check {
         Check::failure(
             name,
             format!("the GPU is {own}; this libtorch has {}", list.join(" ")),
-            libtorch::INSTALL,
+            &libtorch.replace,
         )
     }
 }
@@ -268,6 +269,7 @@ mod tests {
             cuda,
             new_abi: Some(true),
             architectures: list.split_whitespace().map(str::to_owned).collect(),
+            replace: "pip install torch==2.10.0".to_owned(),
         }
     }
 
@@ -290,7 +292,8 @@ mod tests {
 
     #[test]
     fn a_cuda_13_wheel_needs_driver_580() {
-        let check = cuda(Some(Version(13, 0, 0)), Version(12, 8, 0), "570.195.03");
+        let wheel = wheel(Some(Version(13, 0, 0)), "sm_120");
+        let check = checks(&target(), Some(&wheel)).swap_remove(1);
         let Verdict::Failure { fix } = &check.verdict else {
             panic!("{check:?}");
         };
@@ -301,7 +304,14 @@ mod tests {
 
     #[test]
     fn a_driver_of_the_same_generation_is_a_warning_and_a_newer_one_is_fine() {
-        let of = |driver| cuda(Some(Version(12, 8, 0)), driver, "1");
+        let of = |cuda_of_driver| {
+            let driver = Driver {
+                version: "1".to_owned(),
+                cuda: cuda_of_driver,
+                gpus: Vec::new(),
+            };
+            cuda(&wheel(Some(Version(12, 8, 0)), ""), &driver)
+        };
         assert_eq!(words(&[of(Version(12, 4, 0))]), ["warning"]);
         assert_eq!(words(&[of(Version(13, 0, 0))]), ["ok"]);
     }
@@ -309,8 +319,8 @@ mod tests {
     #[test]
     fn a_card_needs_code_of_its_own_generation_or_ptx() {
         let word = |list: &str| {
-            let list: Vec<_> = list.split(' ').map(str::to_owned).collect();
-            words(&[capability(&blackwell(), &list)])[0]
+            let wheel = wheel(Some(Version(12, 8, 0)), list);
+            words(&[capability(&blackwell(), &wheel)])[0]
         };
         assert_eq!(word("sm_80 sm_120"), "ok");
         assert_eq!(word("sm_80 sm_90"), "failure");
@@ -320,8 +330,8 @@ mod tests {
             capability: (8, 9),
             ..blackwell()
         };
-        let list = ["sm_80".to_owned()];
-        assert_eq!(words(&[capability(&ada, &list)]), ["ok"]);
+        let ampere = wheel(Some(Version(12, 8, 0)), "sm_80");
+        assert_eq!(words(&[capability(&ada, &ampere)]), ["ok"]);
     }
 
     #[test]

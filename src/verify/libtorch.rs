@@ -7,8 +7,8 @@ use crate::worker::libtorch_version;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// What to do where there is none that works.
-pub(super) const INSTALL: &str = "python3 -m venv .venv && .venv/bin/pip install torch==2.10.0";
+/// What to do where there is none.
+const INSTALL: &str = "python3 -m venv .venv && .venv/bin/pip install torch==2.10.0";
 
 pub(super) struct Facts {
     /// What `LIBTORCH` names.
@@ -30,12 +30,15 @@ pub(super) struct Found {
     pub(super) new_abi: Option<bool>,
     /// The GPUs that it has code for, as in `sm_90`.
     pub(super) architectures: Vec<String>,
+    /// How to get another one in its place.
+    pub(super) replace: String,
 }
 
 pub(super) fn gather(folder: &Path) -> Facts {
+    let given = std::env::var_os("LIBTORCH").map(PathBuf::from);
     Facts {
-        given: std::env::var_os("LIBTORCH").map(PathBuf::from),
-        found: find_libtorch(&[folder]).map(look),
+        found: find_libtorch(&[folder]).map(|found| look(found, given.as_deref())),
+        given,
         tch: folder
             .ancestors()
             .find_map(|folder| fs::read_to_string(folder.join("Cargo.lock")).ok())
@@ -43,7 +46,7 @@ pub(super) fn gather(folder: &Path) -> Facts {
     }
 }
 
-fn look(folder: PathBuf) -> Found {
+fn look(folder: PathBuf, given: Option<&Path>) -> Found {
     let read = |name| fs::read_to_string(folder.join(name)).unwrap_or_default();
     let (python, build) = (read("version.py"), read("build-version"));
     let library = |name: &str| fs::read(folder.join("lib").join(name)).unwrap_or_default();
@@ -54,7 +57,20 @@ fn look(folder: PathBuf) -> Found {
         cuda: cuda_of(&python, &build),
         new_abi: has_new_abi(&library("libc10.so")),
         architectures: architectures(&library("libtorch_python.so")),
+        replace: replace(&folder, given),
         folder,
+    }
+}
+
+/// How to get another libtorch in place of the one in `folder`: what is found
+/// before `.venv` has to go first.
+fn replace(folder: &Path, given: Option<&Path>) -> String {
+    if given == Some(folder) {
+        format!("unset LIBTORCH && {INSTALL}")
+    } else if folder.is_symlink() {
+        format!("rm {} && {INSTALL}", folder.display())
+    } else {
+        INSTALL.to_owned()
     }
 }
 
@@ -113,9 +129,9 @@ fn is_architecture(word: &str) -> bool {
 pub(super) fn checks(facts: &Facts) -> Vec<Check> {
     let mut checks = vec![found(facts)];
     if let Some(found) = &facts.found {
-        checks.push(version(found.version.as_deref()));
+        checks.push(version(found.version.as_deref(), &found.replace));
         checks.push(tch(found.version.as_deref(), facts.tch.as_deref()));
-        checks.push(abi(found.new_abi));
+        checks.push(abi(found.new_abi, &found.replace));
         checks.push(cuda(found));
     }
     checks
@@ -148,7 +164,7 @@ fn found(facts: &Facts) -> Check {
     }
 }
 
-fn version(version: Option<&str>) -> Check {
+fn version(version: Option<&str>, replace: &str) -> Check {
     let name = "version";
     let known = PAIRS.map(|pair| pair.libtorch).join(", ");
     match version {
@@ -156,14 +172,14 @@ fn version(version: Option<&str>) -> Check {
             name,
             "the folder does not tell: it has neither include/torch/headeronly/version.h nor \
              build-version",
-            INSTALL,
+            replace,
         ),
         Some(version) => match Pair::of_libtorch(version) {
             Some(pair) => Check::ok(name, format!("{version}, which tch {} binds", pair.tch)),
             None => Check::failure(
                 name,
                 format!("{version}; explr-sdk works with {known}"),
-                INSTALL,
+                replace,
             ),
         },
     }
@@ -175,7 +191,10 @@ fn tch(libtorch: Option<&str>, tch: Option<&str>) -> Check {
     let Some(tch) = tch else {
         return Check::not_applicable(name, "no Cargo.lock with tch");
     };
-    match (Pair::of_tch(tch), libtorch.and_then(Pair::of_libtorch)) {
+    let Some(libtorch) = libtorch else {
+        return Check::not_applicable(name, "libtorch does not tell its version");
+    };
+    match (Pair::of_tch(tch), Pair::of_libtorch(libtorch)) {
         (None, _) => Check::failure(
             name,
             format!("{tch} in Cargo.lock, which explr-sdk doesn't work with"),
@@ -193,16 +212,16 @@ fn tch(libtorch: Option<&str>, tch: Option<&str>) -> Check {
     }
 }
 
-fn abi(new: Option<bool>) -> Check {
+fn abi(new: Option<bool>, replace: &str) -> Check {
     let name = "C++ ABI";
     match new {
         Some(true) => Check::ok(name, "cxx11"),
         Some(false) => Check::failure(
             name,
             "built with the ABI from before C++11, which no plugin can be linked to",
-            INSTALL,
+            replace,
         ),
-        None => Check::failure(name, "lib/libc10.so is missing or is no libtorch", INSTALL),
+        None => Check::failure(name, "lib/libc10.so is missing or is no libtorch", replace),
     }
 }
 
@@ -225,10 +244,10 @@ fn cuda(found: &Found) -> Check {
 #[cfg(test)]
 mod tests {
     use super::{Facts, Found, abi, architectures, cuda_of, found, has_new_abi, locked_tch};
-    use super::{tch, version};
+    use super::{replace, tch, version};
     use crate::verify::version::Version;
     use crate::verify::{Check, Verdict};
-    use std::path::PathBuf;
+    use std::path::{Path, PathBuf};
 
     fn failed(check: &Check) -> bool {
         matches!(check.verdict, Verdict::Failure { .. })
@@ -245,6 +264,7 @@ mod tests {
                 cuda: None,
                 new_abi: None,
                 architectures: Vec::new(),
+                replace: String::new(),
             }),
             tch: None,
         };
@@ -257,10 +277,21 @@ mod tests {
     }
 
     #[test]
+    fn what_is_found_first_has_to_go_before_another_is_installed() {
+        let folder = tempfile::tempdir().unwrap();
+        let link = folder.path().join(".libtorch");
+        std::os::unix::fs::symlink("/torch", &link).unwrap();
+        let given = Path::new("/opt/libtorch");
+        assert!(replace(given, Some(given)).starts_with("unset LIBTORCH && python3"));
+        assert!(replace(&link, Some(given)).starts_with("rm "));
+        assert!(replace(&folder.path().join(".venv/torch"), None).starts_with("python3"));
+    }
+
+    #[test]
     fn the_version_is_one_that_the_sdk_works_with() {
-        assert_eq!(version(Some("2.10.0")).verdict, Verdict::Ok);
+        assert_eq!(version(Some("2.10.0"), "").verdict, Verdict::Ok);
         for wrong in [Some("2.1.0"), Some("2.12.0"), Some("2.100.0"), None] {
-            assert!(failed(&version(wrong)), "{wrong:?}");
+            assert!(failed(&version(wrong, "")), "{wrong:?}");
         }
     }
 
@@ -268,6 +299,7 @@ mod tests {
     fn tch_and_libtorch_belong_together() {
         assert_eq!(tch(Some("2.10.0"), Some("0.23.0")).verdict, Verdict::Ok);
         assert_eq!(tch(Some("2.10.0"), None).verdict, Verdict::NotApplicable);
+        assert_eq!(tch(None, Some("0.23.0")).verdict, Verdict::NotApplicable);
         let check = tch(Some("2.10.0"), Some("0.24.0"));
         let fix = ".venv/bin/pip install torch==2.11.0".to_owned();
         assert_eq!(check.verdict, Verdict::Failure { fix });
@@ -285,7 +317,7 @@ mod tests {
         assert_eq!(has_new_abi(new), Some(true));
         assert_eq!(has_new_abi(b"\0_ZN3c105ErrorC1ESs\0"), Some(false));
         assert_eq!(has_new_abi(b""), None);
-        assert!(failed(&abi(Some(false))) && failed(&abi(None)));
+        assert!(failed(&abi(Some(false), "")) && failed(&abi(None, "")));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Tensor operations, each in a process of its own.
 
-use super::libtorch::{Found, INSTALL};
+use super::libtorch::Found;
 use super::{Check, command, gpu};
 use crate::worker::Tried;
 use std::path::Path;
@@ -19,6 +19,8 @@ pub(super) struct Facts {
     libraries: Option<Attempt>,
     /// Each GPU by its name.
     gpus: Vec<(String, Attempt)>,
+    /// How to get another libtorch.
+    replace: String,
 }
 
 /// How a process got on; what keeps it from telling.
@@ -40,6 +42,7 @@ pub(super) fn gather(program: &Path, libtorch: Option<&Found>, gpus: &gpu::Facts
     let with_cuda = libtorch.is_some_and(|libtorch| libtorch.has_cuda);
     let gpus = if with_cuda { gpus.gpus() } else { &[] };
     Facts {
+        replace: libtorch.map_or_else(String::new, |libtorch| libtorch.replace.clone()),
         cpu: attempt("cpu", None),
         libraries: (with_cuda && gpus.is_empty())
             .then(|| attempt("open-cuda", None))
@@ -78,39 +81,39 @@ fn exception(stderr: &str) -> Option<&str> {
 pub(super) fn on_cpu(facts: &Facts) -> Vec<Check> {
     let cpu = facts.cpu.iter();
     let libraries = facts.libraries.iter();
-    cpu.map(|attempt| check("matrix product on the CPU", attempt))
-        .chain(libraries.map(libraries_check))
+    let fix = &facts.replace;
+    cpu.map(|attempt| check("matrix product on the CPU", attempt, fix))
+        .chain(libraries.map(|attempt| libraries_check(attempt, fix)))
         .collect()
 }
 
 pub(super) fn on_gpus(facts: &Facts) -> Vec<Check> {
+    let fix = format!("nvidia-smi    # if it shows the GPU: {}", facts.replace);
     let gpus = facts.gpus.iter();
-    gpus.map(|(name, attempt)| check(&format!("matrix product on {name}"), attempt))
+    gpus.map(|(name, attempt)| check(&format!("matrix product on {name}"), attempt, &fix))
         .collect()
 }
 
-fn check(name: &str, attempt: &Attempt) -> Check {
+fn check(name: &str, attempt: &Attempt, fix: &str) -> Check {
     match attempt {
         Ok(Tried::Worked) => Check::ok(name, "worked, in a process of its own"),
         Ok(Tried::NotExported(function)) => Check::warning(
             name,
             format!("not tried: this libtorch exports no `{function}`"),
-            INSTALL,
+            fix,
         ),
-        Ok(Tried::NotOpened(why) | Tried::Failed(why)) | Err(why) => {
-            Check::failure(name, why, INSTALL)
-        }
+        Ok(Tried::NotOpened(why) | Tried::Failed(why)) | Err(why) => Check::failure(name, why, fix),
     }
 }
 
 /// Without a GPU nobody opens them, so it is no failure.
-fn libraries_check(attempt: &Attempt) -> Check {
+fn libraries_check(attempt: &Attempt, fix: &str) -> Check {
     let name = "CUDA libraries";
     match attempt {
         Ok(Tried::NotOpened(why) | Tried::Failed(why)) | Err(why) => Check::warning(
             name,
             format!("{why}; it matters on a machine with a GPU"),
-            INSTALL,
+            fix,
         ),
         Ok(Tried::Worked | Tried::NotExported(_)) => {
             Check::ok(name, "open, in a process of its own")
@@ -145,9 +148,12 @@ mod tests {
         ));
         let why = "copying: CUDA error: no kernel image is available for execution on the device";
         assert_eq!(tried, Ok(Tried::Failed(why.to_owned())));
-        assert!(matches!(check("", &tried).verdict, Verdict::Failure { .. }));
         assert!(matches!(
-            libraries_check(&tried).verdict,
+            check("", &tried, "").verdict,
+            Verdict::Failure { .. }
+        ));
+        assert!(matches!(
+            libraries_check(&tried, "").verdict,
             Verdict::Warning { .. }
         ));
     }
@@ -157,12 +163,12 @@ mod tests {
         let tried = heard(&ended(11, "", "loading\nillegal instruction at 0x0\n\n"));
         let why = "the process was ended by SIGSEGV: illegal instruction at 0x0";
         assert_eq!(tried, Err(why.to_owned()));
-        assert_eq!(check("", &tried).seen, why);
+        assert_eq!(check("", &tried, "").seen, why);
     }
 
     #[test]
     fn what_worked_is_ok() {
         let tried = heard(&ended(0, "{\"result\":\"worked\"}\n", "a warning\n"));
-        assert_eq!(check("", &tried).verdict, Verdict::Ok);
+        assert_eq!(check("", &tried, "").verdict, Verdict::Ok);
     }
 }
