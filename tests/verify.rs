@@ -83,6 +83,23 @@ fn a_healthy_machine_passes_and_is_left_as_it_was() {
 }
 
 #[test]
+fn a_store_is_left_as_it_was() {
+    let project = project();
+    let store = explr::store::Store::open(&project.path().join(".explr")).unwrap();
+    let files = || {
+        let entries = store.root().read_dir().unwrap();
+        let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name()).collect();
+        names.sort();
+        names
+    };
+    let before = files();
+    let (_, checks) = checks(project.path(), &[], &[]);
+    assert_eq!(files(), before);
+    let seen = check(&checks, "store", "writable")["seen"].clone();
+    assert_eq!(seen, store.root().to_str().unwrap());
+}
+
+#[test]
 fn people_get_a_page_with_the_fix_below_what_is_wrong() {
     let project = project();
     let output = verify(project.path(), &[], &[("LIBTORCH", "/no/such")]);

@@ -46,7 +46,7 @@ pub(super) fn gather() -> Facts {
     Facts {
         driver: driver(),
         on_bus: is_on_bus(Path::new("/sys/bus/pci/devices")),
-        in_container: super::machine::container().is_some(),
+        in_container: super::container::kind().is_some(),
     }
 }
 

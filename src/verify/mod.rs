@@ -7,7 +7,9 @@
 //! so one that crashes or hangs is a failed check.
 
 mod check;
+mod clock;
 mod command;
+mod container;
 mod gpu;
 mod libtorch;
 mod machine;

@@ -106,6 +106,11 @@ fn server(folder: &Path, store: Option<&Store>) -> Result<Server, TrackingError>
     let Some(settings) = settings else {
         return Ok(Server::Off);
     };
+    // Asking for a server of its own would make that folder.
+    let never_had = store.is_some_and(|store| !store.mlflow_dir().is_dir());
+    if settings.remote().is_none() && never_had {
+        return Ok(Server::Own);
+    }
     Ok(match health(&settings) {
         Ok(None) => Server::Own,
         Ok(Some(health)) => Server::Well {
@@ -185,7 +190,7 @@ fn server_check(server: &Server) -> Check {
             why,
             "export MLFLOW_TRACKING_URI=http://HOST:5000    # or unset it: explr starts a server",
         ),
-        Server::Own => Check::not_applicable(name, "does not run; `explr run` starts it"),
+        Server::Own => Check::not_applicable(name, "does not run; a run starts it where MLflow is"),
         Server::Well { health, own } if is_old(&health.version) => Check::warning(
             name,
             format!(
