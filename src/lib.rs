@@ -18,6 +18,7 @@ pub mod store;
 mod sweep;
 pub mod tracking;
 pub mod tuning;
+pub mod verify;
 pub mod worker;
 
 pub use error::Error;

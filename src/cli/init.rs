@@ -2,6 +2,7 @@
 
 use anyhow::{Context, bail};
 use explr::Exit;
+use explr::runner::{PAIRS, Pair};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -16,10 +17,8 @@ pub(crate) struct Args {
     name: Option<String>,
 }
 
-/// Versions of libtorch with the version of tch that binds each.
-const TCH: [(&str, &str); 3] = [("2.10.", "0.23"), ("2.11.", "0.24"), ("2.13.", "0.26")];
 /// For a project without a libtorch yet: the one that explr's set-up installs.
-const DEFAULT_TCH: (&str, &str) = ("2.10.0", "0.23");
+const DEFAULT_LIBTORCH: &str = "2.10.0";
 
 pub(crate) fn execute(args: &Args) -> anyhow::Result<Exit> {
     let dir = std::path::absolute(&args.dir)?;
@@ -143,11 +142,9 @@ fn files(name: &str, libtorch: Option<&Path>) -> Vec<(&'static str, String)> {
         ),
         None => format!("{:?}", env!("CARGO_PKG_VERSION")),
     };
-    let version = libtorch.and_then(version).unwrap_or(DEFAULT_TCH.0.into());
-    let tch = TCH
-        .iter()
-        .find(|(libtorch, _)| version.starts_with(libtorch))
-        .map_or(DEFAULT_TCH.1, |(_, tch)| tch);
+    let version = libtorch.and_then(version);
+    let version = version.as_deref().unwrap_or(DEFAULT_LIBTORCH);
+    let tch = Pair::of_libtorch(version).unwrap_or(PAIRS[0]).tch;
     let reason = format!("The version that binds libtorch {version}.");
     let about_libtorch = if libtorch.is_some() {
         "libtorch is found through the link `.libtorch`, for `explr run` as well as for `cargo build`. \

@@ -19,7 +19,9 @@ mod schema;
 mod study;
 mod sweep;
 mod sync;
+mod tensor;
 mod tune;
+mod verify;
 
 use clap::{Parser, Subcommand};
 use explr::Exit;
@@ -54,6 +56,8 @@ enum Command {
     Sync(sync::Args),
     /// Show the store's runs in MLflow.
     MlflowUi(mlflow_ui::Args),
+    /// Check what runs need of this machine, and say how to mend it.
+    Verify(verify::Args),
     /// Make a configuration of another tool's file.
     Import(import::Args),
     /// Print the JSON Schema of configuration files.
@@ -65,6 +69,9 @@ enum Command {
     /// Be a worker (started by explr itself).
     #[command(hide = true)]
     Worker,
+    /// Try libtorch (started by `explr verify`).
+    #[command(hide = true)]
+    Tensor(tensor::Args),
 }
 
 pub(crate) fn main() -> Exit {
@@ -77,12 +84,14 @@ pub(crate) fn main() -> Exit {
         Command::Runs(args) => runs::execute(&args),
         Command::Repair(args) => repair::execute(&args),
         Command::Schema(args) => schema::execute(&args),
+        Command::Verify(args) => verify::execute(&args),
         Command::Import(args) => import::execute(&args),
         Command::Sync(args) => sync::execute(&args),
         Command::MlflowUi(args) => mlflow_ui::execute(&args),
         Command::Completions(args) => completions::execute(&args),
         Command::Man(args) => man::execute(&args),
         Command::Worker => Ok(explr::worker::main()),
+        Command::Tensor(args) => tensor::execute(&args),
     };
     executed.unwrap_or_else(|error| report(&error))
 }

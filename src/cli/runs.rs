@@ -59,18 +59,18 @@ impl StoreArgs {
         }
     }
 
+    /// The folder of the store, which may not exist yet.
+    pub(crate) fn path(&self, here: &Path) -> PathBuf {
+        match &self.store {
+            Some(root) => root.clone(),
+            None => Store::find(here).unwrap_or_else(|| here.join(".explr")),
+        }
+    }
+
     /// Opens the store for reading.
     pub(crate) fn open(&self) -> Result<Store, StoreError> {
-        if let Some(root) = &self.store {
-            return Store::existing(root);
-        }
         let here = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("."));
-        match Store::find(&here) {
-            Some(root) => Store::existing(&root),
-            None => Err(StoreError::Missing {
-                root: here.join(".explr"),
-            }),
-        }
+        Store::existing(&self.path(&here))
     }
 
     /// Opens the store and gives an end to runs that a crash left without.

@@ -34,6 +34,44 @@ pub fn find(near: &[&Path]) -> Option<PathBuf> {
         .map(|folder| std::path::absolute(&folder).unwrap_or(folder))
 }
 
+/// A version of libtorch that the SDK works with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pair {
+    /// The version of libtorch, without its last part.
+    pub libtorch: &'static str,
+    /// The version of tch that binds it, likewise.
+    pub tch: &'static str,
+}
+
+/// Every one of them, the one that explr is tested with first.
+pub const PAIRS: [Pair; 3] = [
+    pair("2.10", "0.23"),
+    pair("2.11", "0.24"),
+    pair("2.13", "0.26"),
+];
+
+const fn pair(libtorch: &'static str, tch: &'static str) -> Pair {
+    Pair { libtorch, tch }
+}
+
+impl Pair {
+    /// The one with this libtorch, as in `2.10.0`.
+    pub fn of_libtorch(version: &str) -> Option<Self> {
+        let mut pairs = PAIRS.into_iter();
+        pairs.find(|pair| is_of(version, pair.libtorch))
+    }
+
+    /// The one with this tch, as in `0.23.0`.
+    pub fn of_tch(version: &str) -> Option<Self> {
+        PAIRS.into_iter().find(|pair| is_of(version, pair.tch))
+    }
+}
+
+fn is_of(version: &str, start: &str) -> bool {
+    let rest = version.strip_prefix(start);
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+}
+
 /// Whether this libtorch can use GPUs.
 pub(crate) fn has_cuda(folder: &Path) -> bool {
     folder.join("lib/libtorch_cuda.so").exists()

@@ -33,7 +33,8 @@ mod stop;
 mod template;
 
 pub use error::RunError;
-pub use libtorch::find as find_libtorch;
+pub(crate) use libtorch::has_cuda;
+pub use libtorch::{PAIRS, Pair, find as find_libtorch};
 pub use outcome::RunOutcome;
 pub use plan::{Code, Plan, Request};
 pub use resources::Granted;

@@ -25,6 +25,7 @@ mod describe;
 mod engine;
 mod error;
 mod fleet;
+mod health;
 mod names;
 mod others;
 mod retry;
@@ -41,7 +42,8 @@ pub mod ui;
 mod unit;
 
 pub use error::TrackingError;
-pub use server::{Process, Running};
+pub use health::{Health, Unwell, health};
+pub use server::{Process, Running, find_python};
 pub use settings::Settings;
 pub use shipper::Shipper;
 pub use status::{Report, ServerStatus, Status};

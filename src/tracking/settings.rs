@@ -28,6 +28,15 @@ pub(super) enum Target {
     Own(Arc<OwnServer>),
 }
 
+/// What config and environment ask for.
+enum Named {
+    /// The journal alone.
+    Journal,
+    /// No server in particular.
+    None,
+    Remote(Settings),
+}
+
 /// What a tracking address means.
 #[derive(Debug, PartialEq, Eq)]
 enum Address {
@@ -48,8 +57,15 @@ impl Settings {
         base_dir: &Path,
         store: &Store,
     ) -> Result<Option<Self>, TrackingError> {
-        Self::resolve_with(config, base_dir, store, &|name| {
-            std::env::var(name).ok().filter(|value| !value.is_empty())
+        Self::resolve_with(config, base_dir, store, &variable)
+    }
+
+    /// The server that somebody else looks after, if config or environment
+    /// name one.
+    pub fn named(config: &Mlflow) -> Result<Option<Self>, TrackingError> {
+        Ok(match Self::named_with(config, &variable)? {
+            Named::Remote(settings) => Some(settings),
+            Named::Journal | Named::None => None,
         })
     }
 
@@ -59,22 +75,37 @@ impl Settings {
         store: &Store,
         env: &dyn Fn(&str) -> Option<String>,
     ) -> Result<Option<Self>, TrackingError> {
+        Ok(match Self::named_with(config, env)? {
+            Named::Journal => None,
+            Named::Remote(settings) => Some(settings),
+            Named::None => Some(Self {
+                target: Target::Own(Arc::new(own(config, base_dir, store))),
+                // Credentials are for others' servers.
+                options: Options::default(),
+                configured: None,
+            }),
+        })
+    }
+
+    fn named_with(
+        config: &Mlflow,
+        env: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<Named, TrackingError> {
         if !config.enabled {
-            return Ok(None);
+            return Ok(Named::Journal);
         }
         let uri = match &config.tracking_uri {
             Some(uri) => Some(interpolate::text(uri)?),
             None => env("MLFLOW_TRACKING_URI"),
         };
-        let (target, user_info) = match uri.as_deref().map(address).transpose()? {
-            Some(Address::Journal) => return Ok(None),
-            Some(Address::Http { base, user_info }) => (Target::Remote(base), user_info),
-            None => (Target::Own(Arc::new(own(config, base_dir, store))), None),
+        let (base, user_info) = match uri.as_deref().map(address).transpose()? {
+            None => return Ok(Named::None),
+            Some(Address::Journal) => return Ok(Named::Journal),
+            Some(Address::Http { base, user_info }) => (base, user_info),
         };
-        let options = match &target {
-            // Credentials are for others' servers.
-            Target::Own(_) => Options::default(),
-            Target::Remote(_) => Options {
+        Ok(Named::Remote(Self {
+            target: Target::Remote(base),
+            options: Options {
                 credentials: Credentials::find(user_info, env),
                 tls: Tls::find(env),
                 timeout: env("MLFLOW_HTTP_REQUEST_TIMEOUT")
@@ -82,10 +113,6 @@ impl Settings {
                     .map(Duration::from_secs),
                 workspace: env("MLFLOW_WORKSPACE"),
             },
-        };
-        Ok(Some(Self {
-            target,
-            options,
             configured: config.tracking_uri.clone(),
         }))
     }
@@ -122,6 +149,10 @@ impl Settings {
         let plain = |uri: &Option<String>| uri.as_deref().map(without_credentials);
         config.enabled && plain(&config.tracking_uri) == plain(&self.configured)
     }
+}
+
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
 /// The store's own server, as the config wants it.

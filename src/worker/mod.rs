@@ -9,7 +9,8 @@
 //!
 //! [`host`] is what a train function talks to; [`plugin`] loads one from a
 //! shared library; [`control`] and [`watchdog`] face the orchestrator.
-//! [`template`] is the process that forks the workers of a study.
+//! [`template`] is the process that forks the workers of a study;
+//! [`try_tensors`] is a process that only finds out whether libtorch works.
 
 mod control;
 pub(crate) mod host;
@@ -18,9 +19,11 @@ mod pulse;
 mod replay;
 mod system_metrics;
 mod template;
+mod tensor;
 mod watchdog;
 
 pub(crate) use plugin::libtorch_version;
+pub use tensor::{Trial, Tried, try_tensors};
 pub(crate) use watchdog::PARENT_DEATH_SIGNAL;
 
 use control::Control;

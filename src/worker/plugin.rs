@@ -236,21 +236,31 @@ pub(crate) fn libtorch_version(folder: &Path) -> Option<String> {
     })
 }
 
-fn open_libtorch(folder: &Path, device: Device) -> Result<(), PluginError> {
-    let mut names = vec!["libc10.so", "libtorch_cpu.so"];
-    let cuda = "libtorch_cuda.so";
+/// Opens libtorch, with its CUDA part for a GPU.
+pub(super) fn open_libtorch(folder: &Path, device: Device) -> Result<(), PluginError> {
+    open_part(folder, "libc10.so")?;
+    open_part(folder, "libtorch_cpu.so")?;
     // It costs the better part of a second, so only who asks for it gets it.
-    if matches!(device, Device::Cuda(_)) && folder.join("lib").join(cuda).exists() {
-        names.push(cuda);
-    }
-    for name in names {
-        let path = folder.join("lib").join(name);
-        open_library(&path, RTLD_NOW | RTLD_GLOBAL).map_err(|why| PluginError::Libtorch {
-            folder: folder.into(),
-            why,
-        })?;
+    if matches!(device, Device::Cuda(_)) && folder.join("lib").join(CUDA).exists() {
+        open_cuda(folder)?;
     }
     Ok(())
+}
+
+const CUDA: &str = "libtorch_cuda.so";
+
+/// Opens the CUDA part of libtorch, after the rest.
+pub(super) fn open_cuda(folder: &Path) -> Result<(), PluginError> {
+    open_part(folder, CUDA)
+}
+
+fn open_part(folder: &Path, name: &str) -> Result<(), PluginError> {
+    let path = folder.join("lib").join(name);
+    let opened = open_library(&path, RTLD_NOW | RTLD_GLOBAL);
+    opened.map(drop).map_err(|why| PluginError::Libtorch {
+        folder: folder.into(),
+        why,
+    })
 }
 
 /// Opens a library that is never closed again.

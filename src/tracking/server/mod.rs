@@ -20,6 +20,8 @@ mod start;
 mod state;
 mod stop;
 
+pub use python::find as find_python;
+
 use super::TrackingError;
 use std::path::PathBuf;
 use std::process::Child;

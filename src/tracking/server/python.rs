@@ -5,7 +5,16 @@ use std::path::{Path, PathBuf};
 
 /// A Python that has MLflow: in a `.venv` of one of these folders or their
 /// parents, in the active virtual environment, or behind `mlflow` on the PATH.
-pub(super) fn find(
+pub fn find(near: &[PathBuf]) -> Result<PathBuf, TrackingError> {
+    let variable = std::env::var_os;
+    find_in(
+        near,
+        variable("VIRTUAL_ENV").as_deref(),
+        variable("PATH").as_deref(),
+    )
+}
+
+fn find_in(
     near: &[PathBuf],
     virtual_env: Option<&OsStr>,
     path: Option<&OsStr>,
@@ -56,7 +65,7 @@ fn interpreter_of(script: &Path) -> Option<PathBuf> {
 
 #[cfg(test)]
 mod tests {
-    use super::find;
+    use super::find_in;
     use std::fs;
     use std::os::unix::ffi::OsStrExt;
     use std::path::{Path, PathBuf};
@@ -82,7 +91,7 @@ mod tests {
         fs::create_dir_all(&inner).unwrap();
         let outer = make_venv(folder.path(), true);
         make_venv(&inner, false);
-        assert_eq!(find(&[inner], None, None).unwrap(), outer);
+        assert_eq!(find_in(&[inner], None, None).unwrap(), outer);
     }
 
     #[test]
@@ -93,13 +102,13 @@ mod tests {
         let script = format!("#!{}\nimport mlflow\n", python.display());
         fs::write(folder.path().join("mlflow"), script).unwrap();
         let path = std::ffi::OsStr::from_bytes(folder.path().as_os_str().as_bytes());
-        assert_eq!(find(&[], None, Some(path)).unwrap(), python);
+        assert_eq!(find_in(&[], None, Some(path)).unwrap(), python);
     }
 
     #[test]
     fn where_there_is_none_the_message_says_what_to_install() {
         let folder = tempfile::tempdir().unwrap();
-        let error = find(&[folder.path().to_owned()], None, None).unwrap_err();
+        let error = find_in(&[folder.path().to_owned()], None, None).unwrap_err();
         let text = error.to_string();
         assert!(text.contains("pip install mlflow"), "{text}");
         assert!(

@@ -98,11 +98,7 @@ impl OwnServer {
     }
 
     async fn start(&self) -> Result<Running, TrackingError> {
-        let python = python::find(
-            &self.near,
-            std::env::var_os("VIRTUAL_ENV").as_deref(),
-            std::env::var_os("PATH").as_deref(),
-        )?;
+        let python = python::find(&self.near)?;
         let mut log = Log::new(&self.dir);
         let mut upgraded = false;
         let mut first = self.port;
