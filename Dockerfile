@@ -1,11 +1,14 @@
 # The images of explr; docs/guides/docker.md tells how to use them.
 #
-#   docker build --target runtime -t explr:runtime .   explr and libtorch: runs built plugins
-#   docker build --target dev -t explr:dev .           also Rust, C++ and the SDK: builds plugins
+#   docker build -t explr:runtime .                    explr and libtorch: runs built plugins
+#   docker build --target dev -t explr:dev .           with Rust, C++ and the SDK: builds them too
 #   docker build --target mlflow -t explr:mlflow .     the MLflow server
 #
-# CUDA is that of the torch wheel, so the base is plain Debian. All that the host needs is
-# its driver and the NVIDIA Container Toolkit.
+# CUDA comes with the torch wheel, so the base is plain Debian. The host needs a driver and the
+# NVIDIA Container Toolkit.
+
+FROM rust:1.95-slim-trixie AS rust
+
 
 FROM debian:trixie-slim AS python
 RUN apt-get update \
@@ -14,28 +17,29 @@ RUN apt-get update \
 WORKDIR /setup
 
 
-# libtorch out of the wheel: PyPI's, with CUDA 12.8 and hashes, or that of another index.
+# The libraries and headers of the torch wheel, laid out as in it: that of PyPI, with CUDA 12.8
+# and checked by its hash, or that of another index.
 FROM python AS libtorch
 ARG TORCH_INDEX=
 COPY requirements.in requirements.lock ./
 RUN python3 -m venv venv \
     && if [ -z "$TORCH_INDEX" ]; then \
-        awk '/^[a-z]/ { wanted = /^(torch|nvidia-[a-z0-9-]+)==/ } wanted' requirements.lock >torch.lock \
-        && set -- --require-hashes -r torch.lock; \
+        awk '/^[a-z]/ { wanted = /^(torch|nvidia-[a-z0-9-]+)==/ } wanted' requirements.lock >torch.txt \
+        && set -- --require-hashes; \
     else \
-        grep '^torch==' requirements.in >torch.in \
-        && set -- --index-url "$TORCH_INDEX" -r torch.in; \
+        grep '^torch==' requirements.in >torch.txt \
+        && set -- --index-url "$TORCH_INDEX"; \
     fi \
-    && venv/bin/pip install --no-cache-dir --no-compile --no-deps --target wheels "$@" \
-    && mkdir -p /opt/libtorch/torch /opt/libtorch/nvidia \
-    && mv wheels/torch/lib wheels/torch/include wheels/torch/version.py /opt/libtorch/torch/ \
-    && for lib in wheels/nvidia/*/lib; do \
-        [ ! -d "$lib" ] || { part=/opt/libtorch/${lib#wheels/} && mkdir -p "${part%/lib}" && mv "$lib" "$part"; }; \
+    && venv/bin/pip install --no-cache-dir --no-compile --no-deps --target wheels "$@" -r torch.txt \
+    && mkdir -p /opt/libtorch/nvidia \
+    && cd wheels \
+    && for part in torch/lib torch/include torch/version.py nvidia/*/lib; do \
+        [ ! -e "$part" ] || cp -al --parents "$part" /opt/libtorch; \
     done \
-    && rm -rf venv wheels
+    && rm -rf /setup/*
 
 
-FROM rust:1.95-slim-trixie AS source
+FROM rust AS build
 WORKDIR /opt/explr
 COPY Cargo.toml Cargo.lock README.md ./
 COPY src src
@@ -43,27 +47,9 @@ COPY crates crates
 COPY templates templates
 COPY benches benches
 COPY tests tests
-
-
-FROM source AS build
-RUN cargo build --locked --release -p explr
-
-
-FROM source AS dev
-RUN apt-get update \
-    && apt-get install -y --no-install-recommends g++ \
-    && rm -rf /var/lib/apt/lists/* \
-    && useradd --uid 1000 --create-home explr \
-    && install -d -o explr -g explr /work \
-    && install -d -m 1777 /cache
-COPY --from=libtorch /opt/libtorch /opt/libtorch
-COPY --from=build /opt/explr/target/release/explr /usr/local/bin/
-# What cargo downloads and builds goes to /cache, which any user may write to.
-ENV LIBTORCH=/opt/libtorch/torch CARGO_HOME=/cache/cargo CARGO_TARGET_DIR=/cache/target
-USER 1000
-WORKDIR /work
-ENTRYPOINT ["explr"]
-CMD ["--help"]
+RUN cargo build --locked --release -p explr \
+    && mv target/release/explr /usr/local/bin/ \
+    && rm -rf target
 
 
 FROM python AS mlflow
@@ -80,8 +66,8 @@ CMD ["mlflow", "server", "--host", "0.0.0.0", "--workers", "1", \
     "--backend-store-uri", "sqlite:////data/mlflow.db", "--artifacts-destination", "/data/artifacts"]
 
 
-# The last target is what `docker build .` makes.
-FROM debian:trixie-slim AS runtime
+# What both images below have in common and changes seldom: they share its layers.
+FROM debian:trixie-slim AS base
 RUN apt-get update \
     && apt-get install -y --no-install-recommends ca-certificates libstdc++6 \
     && rm -rf /var/lib/apt/lists/* \
@@ -90,9 +76,32 @@ RUN apt-get update \
 COPY --from=libtorch /opt/libtorch/nvidia /opt/libtorch/nvidia
 COPY --from=libtorch /opt/libtorch/torch/lib /opt/libtorch/torch/lib
 COPY --from=libtorch /opt/libtorch/torch/version.py /opt/libtorch/torch/
-COPY --from=build /opt/explr/target/release/explr /usr/local/bin/
 ENV LIBTORCH=/opt/libtorch/torch
-USER 1000
 WORKDIR /work
 ENTRYPOINT ["explr"]
 CMD ["--help"]
+
+
+FROM base AS dev
+RUN apt-get update \
+    && apt-get install -y --no-install-recommends g++ libc6-dev \
+    && rm -rf /var/lib/apt/lists/* \
+    && install -d -m 1777 /cache
+COPY --from=rust /usr/local/rustup /usr/local/rustup
+COPY --from=rust /usr/local/cargo/bin /usr/local/cargo/bin
+COPY --from=libtorch /opt/libtorch/torch/include /opt/libtorch/torch/include
+# The SDK, where `explr init` looks for it.
+COPY --from=build /opt/explr /opt/explr
+COPY --from=build /usr/local/bin/explr /usr/local/bin/
+# What cargo downloads and builds lands in /cache, which every user may write to.
+ENV PATH=/usr/local/cargo/bin:$PATH \
+    RUSTUP_HOME=/usr/local/rustup \
+    CARGO_HOME=/cache/cargo \
+    CARGO_TARGET_DIR=/cache/target
+USER 1000
+
+
+# Last, so that it is what `docker build .` makes.
+FROM base AS runtime
+COPY --from=build /usr/local/bin/explr /usr/local/bin/
+USER 1000
