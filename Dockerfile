@@ -22,19 +22,19 @@ WORKDIR /setup
 FROM python AS libtorch
 ARG TORCH_INDEX=
 COPY requirements.in requirements.lock ./
-RUN python3 -m venv venv \
+WORKDIR /setup/wheels
+RUN python3 -m venv ../venv \
     && if [ -z "$TORCH_INDEX" ]; then \
-        awk '/^[a-z]/ { wanted = /^(torch|nvidia-[a-z0-9-]+)==/ } wanted' requirements.lock >torch.txt \
+        awk '/^[a-z]/ { wanted = /^(torch|nvidia-[a-z0-9-]+)==/ } wanted' ../requirements.lock >../torch.txt \
         && set -- --require-hashes; \
     else \
-        grep '^torch==' requirements.in >torch.txt \
+        grep '^torch==' ../requirements.in >../torch.txt \
         && set -- --index-url "$TORCH_INDEX"; \
     fi \
-    && venv/bin/pip install --no-cache-dir --no-compile --no-deps --target wheels "$@" -r torch.txt \
+    && ../venv/bin/pip install --no-cache-dir --no-compile --no-deps --target . "$@" -r ../torch.txt \
     && mkdir -p /opt/libtorch/nvidia \
-    && cd wheels \
     && for part in torch/lib torch/include torch/version.py nvidia/*/lib; do \
-        [ ! -e "$part" ] || cp -al --parents "$part" /opt/libtorch; \
+        [ ! -e "$part" ] || cp -al --parents "$part" /opt/libtorch || exit 1; \
     done \
     && rm -rf /setup/*
 
