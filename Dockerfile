@@ -41,7 +41,7 @@ RUN python3 -m venv ../venv \
 
 FROM rust AS build
 WORKDIR /opt/explr
-COPY Cargo.toml Cargo.lock README.md ./
+COPY Cargo.toml Cargo.lock ./
 COPY src src
 COPY crates crates
 COPY templates templates
