@@ -10,10 +10,12 @@ ROUNDS ?= 100
 # Trials of the study in `make soak`.
 TRIALS ?= 200
 CONFIG ?= configs/digits.yaml
+# Where `make images` takes torch from, if not from PyPI.
+export TORCH_INDEX ?=
 
 CRATES := $(patsubst %/Cargo.toml,%,$(wildcard examples/*/Cargo.toml))
 
-.PHONY: help setup build run test lint soak bench docs install clean lock
+.PHONY: help setup build run test lint soak bench docs install images rehearse clean lock
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -56,6 +58,13 @@ docs: ## Build the book into target/book (needs mdbook)
 
 install: ## Install the explr command with cargo
 	cargo install --locked --path .
+
+images: ## Build the container images: MLflow, dev, runtime (needs Docker)
+	docker compose --profile gpu build
+	docker build --build-arg TORCH_INDEX -t explr:runtime .
+
+rehearse: ## Build and run the images without Docker, in podman from a plain Debian (needs root)
+	@scripts/container_rehearsal
 
 lock: ## Renew requirements.lock (needs uv)
 	@scripts/lock
