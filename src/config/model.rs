@@ -150,10 +150,11 @@ pub struct Resources {
     )]
     #[schemars(range(min = 0))]
     pub gpus: Option<f64>,
-    /// Limit of GPU memory, in GB (10^9 bytes). Default: 24, or the card's if
-    /// that is less.
+    /// Limit of the memory that the runs on a GPU share, in GB (10^9 bytes);
+    /// 0 for none. Default: what `explr memory` has stored, else 24; always
+    /// less than the card has.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(extend("exclusiveMinimum" = 0))]
+    #[schemars(range(min = 0))]
     pub gpu_memory_gb: Option<f64>,
 }
 

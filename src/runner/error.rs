@@ -1,6 +1,7 @@
 use super::stop::StopReason;
 use crate::Exit;
 use crate::config::interpolate::InterpolateError;
+use crate::gpu::LimitError;
 use explr_protocol::Device;
 use std::io;
 use std::path::PathBuf;
@@ -81,6 +82,9 @@ pub enum RunError {
         /// How much there is.
         has: u32,
     },
+    /// The limit of GPU memory can't be used.
+    #[error(transparent)]
+    GpuMemory(#[from] LimitError),
     /// There is no place for so many workers at a time.
     #[error(
         "{asked} jobs are asked for, and the GPUs of this machine have room for {room}\n\
@@ -180,6 +184,7 @@ impl RunError {
             Self::NoDevice { .. } | Self::Resources { .. } | Self::TooManyJobs { .. } => {
                 Exit::Resources
             }
+            Self::GpuMemory(error) => error.exit(),
             Self::NoSpace { .. } | Self::NotWritable { .. } => Exit::Store,
             Self::Stopped(reason) => reason.exit(),
             Self::TrackingRequired { .. } => Exit::Tracking,

@@ -256,10 +256,8 @@ impl Session {
         };
         let mut environment = self.job.granted.environment.clone();
         for (name, value) in &self.job.loaded.config.worker.env {
-            environment.push((
-                name.clone(),
-                interpolate::text(value).map_err(RunError::from)?,
-            ));
+            let value = interpolate::text(value).map_err(RunError::from)?;
+            environment.push((name.clone(), self.job.granted.keep_limit(name, value)));
         }
         Ok(Spawn {
             program,
