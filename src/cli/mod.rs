@@ -6,6 +6,7 @@
 
 mod completions;
 mod confirm;
+mod gpu_info;
 mod init;
 mod interrupt;
 mod man;
@@ -53,6 +54,8 @@ enum Command {
     Sync(sync::Args),
     /// Show the store's runs in MLflow.
     MlflowUi(mlflow_ui::Args),
+    /// Show the GPUs, and who uses them.
+    GpuInfo(gpu_info::Args),
     /// Print the JSON Schema of configuration files.
     Schema(schema::Args),
     /// Print a shell's completion script.
@@ -76,6 +79,7 @@ pub(crate) fn main() -> Exit {
         Command::Schema(args) => schema::execute(&args),
         Command::Sync(args) => sync::execute(&args),
         Command::MlflowUi(args) => mlflow_ui::execute(&args),
+        Command::GpuInfo(args) => gpu_info::execute(&args),
         Command::Completions(args) => completions::execute(&args),
         Command::Man(args) => man::execute(&args),
         Command::Worker => Ok(explr::worker::main()),

@@ -54,16 +54,16 @@ pub(crate) struct StoreArgs {
 impl StoreArgs {
     /// Opens the store for reading.
     pub(crate) fn open(&self) -> Result<Store, StoreError> {
+        Store::existing(&self.root())
+    }
+
+    /// Where the store is, or would be.
+    pub(crate) fn root(&self) -> PathBuf {
         if let Some(root) = &self.store {
-            return Store::existing(root);
+            return root.clone();
         }
         let here = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("."));
-        match Store::find(&here) {
-            Some(root) => Store::existing(&root),
-            None => Err(StoreError::Missing {
-                root: here.join(".explr"),
-            }),
-        }
+        Store::find(&here).unwrap_or_else(|| here.join(".explr"))
     }
 
     /// Opens the store and gives an end to runs that a crash left without.
@@ -106,6 +106,6 @@ fn shown(path: &Path) -> String {
 }
 
 /// Unix time in milliseconds.
-fn now_ms() -> u64 {
+pub(super) fn now_ms() -> u64 {
     u64::try_from(jiff::Timestamp::now().as_millisecond()).unwrap_or(0)
 }

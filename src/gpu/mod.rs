@@ -7,10 +7,18 @@
 //!
 //! Promise kept here: the memory limit never exceeds the card (P8).
 
+mod card;
 mod limit;
+mod nvml;
+mod process;
 pub mod stored;
+mod visible;
 
+pub use card::{Clocks, Ecc, Gpu, Gpus, Memory, Mig, MigPart, Utilisation};
 pub use limit::{Limit, LimitError, Source, VARIABLE, gb};
+pub use nvml::{Driver, NoGpu};
+pub use process::{Process, Work, work_of};
+pub use visible::Unit;
 
 use crate::Error;
 use crate::config::Loaded;

@@ -4,10 +4,9 @@ use super::RunError;
 use super::libtorch;
 use super::provenance::cores;
 use crate::config::{Config, DeviceChoice};
-use crate::gpu::Limit;
+use crate::gpu::{Driver, Limit};
 use explr_protocol::Device;
 use explr_protocol::control::MEMORY_VARIABLE;
-use nvml_wrapper::Nvml;
 use std::path::Path;
 
 /// What a worker gets of the machine.
@@ -205,11 +204,15 @@ impl Machine<'_> {
                     Some(gpu) => Ok(Some(vec![gpu])),
                     None if self.gpus.is_empty() => missing(
                         device,
-                        "this machine has no NVIDIA GPU, or no driver for it",
+                        "this machine has no NVIDIA GPU, or no driver for it, or \
+                         CUDA_VISIBLE_DEVICES hides it (see `explr gpu-info`)",
                     ),
                     None => missing(
                         device,
-                        &format!("this machine has {} GPU(s)", self.gpus.len()),
+                        &format!(
+                            "{} can be used here (see `explr gpu-info`)",
+                            self.gpus.len()
+                        ),
                     ),
                 }
             }
@@ -270,21 +273,21 @@ fn with_limit(given: Option<&str>, limit: &str) -> String {
     }
 }
 
+/// What CUDA may use here, in the order of its numbers.
 fn gpus() -> Vec<Gpu> {
-    let Ok(nvml) = Nvml::init() else {
+    let Ok(driver) = Driver::open() else {
         return Vec::new();
     };
-    (0..nvml.device_count().unwrap_or(0))
-        .filter_map(|index| {
-            let gpu = nvml.device_by_index(index).ok()?;
-            let memory = gpu.memory_info().ok()?;
-            Some(Gpu {
-                uuid: gpu.uuid().ok()?,
-                total: memory.total,
-                free: memory.free,
-            })
+    let gpus = driver.read_memory();
+    let units = gpus.units().into_iter().filter_map(|unit| {
+        let memory = unit.memory?;
+        Some(Gpu {
+            uuid: unit.uuid.to_owned(),
+            total: memory.total,
+            free: memory.free,
         })
-        .collect()
+    });
+    units.collect()
 }
 
 fn count_u32(count: usize) -> u32 {
