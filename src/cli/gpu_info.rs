@@ -3,7 +3,7 @@
 mod page;
 mod watch;
 
-pub(super) use page::label;
+pub(super) use page::work;
 
 use super::runs::output::{emit, emit_json};
 use explr::Exit;

@@ -10,6 +10,7 @@ mod gpu_info;
 mod init;
 mod interrupt;
 mod man;
+mod memory;
 mod mlflow_ui;
 mod params;
 mod repair;
@@ -56,6 +57,8 @@ enum Command {
     MlflowUi(mlflow_ui::Args),
     /// Show the GPUs, and who uses them.
     GpuInfo(gpu_info::Args),
+    /// Show or set the limit of GPU memory.
+    Memory(memory::Args),
     /// Print the JSON Schema of configuration files.
     Schema(schema::Args),
     /// Print a shell's completion script.
@@ -80,6 +83,7 @@ pub(crate) fn main() -> Exit {
         Command::Sync(args) => sync::execute(&args),
         Command::MlflowUi(args) => mlflow_ui::execute(&args),
         Command::GpuInfo(args) => gpu_info::execute(&args),
+        Command::Memory(args) => memory::execute(&args),
         Command::Completions(args) => completions::execute(&args),
         Command::Man(args) => man::execute(&args),
         Command::Worker => Ok(explr::worker::main()),

@@ -158,6 +158,17 @@ pub struct Resources {
     pub gpu_memory_gb: Option<f64>,
 }
 
+impl Resources {
+    /// How many trials share a GPU.
+    pub fn trials_per_gpu(&self) -> u64 {
+        match self.gpus {
+            #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // At least 1.
+            Some(part) if part > 0.0 && part < 1.0 => (1.0 / part + 1e-9).floor() as u64,
+            _ => 1,
+        }
+    }
+}
+
 /// `1` is easier to read than `1.0`.
 #[allow(clippy::ref_option)] // As serde wants it.
 fn whole_if_it_is<S: Serializer>(number: &Option<f64>, serializer: S) -> Result<S::Ok, S::Error> {

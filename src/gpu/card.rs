@@ -115,4 +115,6 @@ pub struct MigPart {
     pub uuid: String,
     /// Its own memory.
     pub memory: Option<Memory>,
+    /// What uses it.
+    pub processes: Vec<Process>,
 }

@@ -40,6 +40,21 @@ impl Source {
             Self::Default => "default",
         }
     }
+
+    /// How to give another limit in its place.
+    fn remedy(&self) -> &'static str {
+        match self {
+            Self::Project(_) => {
+                "store another with `explr memory --limit GB`, or forget it with `explr memory \
+                 --reset`"
+            }
+            Self::User(_) => {
+                "store another with `explr memory --limit GB --global`, or forget it with `explr \
+                 memory --reset --global`"
+            }
+            _ => "give a number of GB (10^9 bytes) that the GPU has; 0 means no limit",
+        }
+    }
 }
 
 impl fmt::Display for Source {
@@ -61,7 +76,8 @@ pub enum LimitError {
     /// It is text, or not finite.
     #[error(
         "{from}: `{text}` is no limit of GPU memory\n\
-         help: give a number of GB (10^9 bytes), as in `24`; 0 means no limit"
+         help: {}",
+        from.remedy()
     )]
     NotANumber {
         /// Who gave it.
@@ -72,7 +88,8 @@ pub enum LimitError {
     /// It is less than 0.
     #[error(
         "{from}: a limit of GPU memory can't be less than 0, and this one is {text}\n\
-         help: give a number of GB (10^9 bytes), as in `24`; 0 means no limit"
+         help: {}",
+        from.remedy()
     )]
     Negative {
         /// Who gave it.
@@ -83,7 +100,8 @@ pub enum LimitError {
     /// No card of this machine has so much.
     #[error(
         "{from}: a limit of {asked} GB is more than this machine's largest GPU has ({has} GB)\n\
-         help: lower it, or set it to 0 for no limit"
+         help: {}",
+        from.remedy()
     )]
     MoreThanTheCard {
         /// Who gave it.
@@ -154,6 +172,11 @@ impl Limit {
     pub fn on_card(&self, total: u64) -> u64 {
         let usable = bytes(total as f64 * (1.0 - RESERVE));
         self.bytes.map_or(usable, |limit| limit.min(usable))
+    }
+
+    /// What each of `workers` that share such a card may use.
+    pub fn share(&self, total: u64, workers: u64) -> u64 {
+        self.on_card(total) / workers.max(1)
     }
 }
 

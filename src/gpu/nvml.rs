@@ -62,15 +62,12 @@ impl Driver {
 
     /// Everything about every GPU.
     pub fn read(&self) -> Gpus {
-        self.gpus(|device| Gpu {
-            processes: processes(device),
-            ..everything(device)
-        })
+        self.gpus(everything)
     }
 
     /// What is needed to divide the GPUs among workers.
     pub(crate) fn read_memory(&self) -> Gpus {
-        self.gpus(memory_of)
+        self.gpus(|device| memory_of(device, |_| Vec::new()))
     }
 
     fn gpus(&self, of: impl Fn(&Device) -> Gpu) -> Gpus {
@@ -99,12 +96,13 @@ impl Driver {
     }
 }
 
-fn memory_of(device: &Device) -> Gpu {
+fn memory_of(device: &Device, processes: fn(&Device) -> Vec<Process>) -> Gpu {
     Gpu {
         uuid: device.uuid().unwrap_or_default(),
         name: device.name().unwrap_or_default(),
         memory: memory(device),
-        mig: mig(device),
+        mig: mig(device, processes),
+        processes: processes(device),
         ..Gpu::default()
     }
 }
@@ -130,7 +128,7 @@ fn everything(device: &Device) -> Gpu {
             .current_throttle_reasons()
             .map(throttled_by)
             .unwrap_or_default(),
-        ..memory_of(device)
+        ..memory_of(device, processes)
     }
 }
 
@@ -162,7 +160,7 @@ fn ecc(device: &Device) -> Option<Ecc> {
     })
 }
 
-fn mig(device: &Device) -> Option<Mig> {
+fn mig(device: &Device, processes: fn(&Device) -> Vec<Process>) -> Option<Mig> {
     let enabled = device.mig_mode().ok()?.current == 1;
     let count = if enabled {
         device.mig_device_count().unwrap_or(0)
@@ -175,6 +173,7 @@ fn mig(device: &Device) -> Option<Mig> {
             device: None,
             uuid: part.uuid().ok()?,
             memory: memory(&part),
+            processes: processes(&part),
         })
     };
     Some(Mig {

@@ -34,12 +34,14 @@ pub fn read(source: Source) -> Result<Option<(Source, String)>, StoreError> {
     let Some(file) = file(&source) else {
         return Ok(None);
     };
-    let Some(stored) = files::read_json::<Value>(file)? else {
-        return Ok(None);
-    };
-    let text = match &stored[KEY] {
-        Value::String(text) => text.clone(),
-        other => other.to_string(),
+    let text = match files::read_json::<Value>(file) {
+        Ok(None) => return Ok(None),
+        Ok(Some(stored)) => match &stored[KEY] {
+            Value::String(text) => text.clone(),
+            other => other.to_string(),
+        },
+        Err(StoreError::BadFile { .. }) => "a damaged file".to_owned(),
+        Err(error) => return Err(error),
     };
     Ok(Some((source, text)))
 }

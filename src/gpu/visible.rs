@@ -1,4 +1,4 @@
-use super::{Gpu, Gpus, Memory};
+use super::{Gpu, Gpus, Memory, Process};
 
 /// Something that CUDA can compute on: a card, or a part of one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -7,6 +7,8 @@ pub struct Unit<'g> {
     pub uuid: &'g str,
     /// All of it that it has.
     pub memory: Option<Memory>,
+    /// What uses it.
+    pub processes: &'g [Process],
     /// The card that it is or belongs to.
     pub gpu: &'g Gpu,
 }
@@ -16,14 +18,22 @@ impl Gpus {
     pub fn units(&self) -> Vec<Unit<'_>> {
         let mut units: Vec<(u32, Unit)> = Vec::new();
         for gpu in &self.gpus {
-            let card = gpu.device.map(|device| (device, &gpu.uuid, gpu.memory));
-            let parts = gpu.mig.iter().flat_map(|mig| &mig.parts);
-            let parts = parts.filter_map(|part| Some((part.device?, &part.uuid, part.memory)));
-            units.extend(
-                card.into_iter()
-                    .chain(parts)
-                    .map(|(device, uuid, memory)| (device, Unit { uuid, memory, gpu })),
-            );
+            let card = Unit {
+                uuid: &gpu.uuid,
+                memory: gpu.memory,
+                processes: &gpu.processes,
+                gpu,
+            };
+            units.extend(gpu.device.map(|device| (device, card)));
+            for part in gpu.mig.iter().flat_map(|mig| &mig.parts) {
+                let unit = Unit {
+                    uuid: &part.uuid,
+                    memory: part.memory,
+                    processes: &part.processes,
+                    gpu,
+                };
+                units.extend(part.device.map(|device| (device, unit)));
+            }
         }
         units.sort_by_key(|(device, _)| *device);
         units.into_iter().map(|(_, unit)| unit).collect()
@@ -124,6 +134,7 @@ mod tests {
             device: None,
             uuid: (*uuid).into(),
             memory: None,
+            processes: vec![],
         };
         Gpu {
             mig: Some(Mig {

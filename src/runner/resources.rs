@@ -167,7 +167,7 @@ impl Machine<'_> {
                 .collect()
         } else {
             // Every card gets its first worker before any gets its second.
-            let workers = whole((1.0 / each + 1e-9).floor());
+            let workers = resources.trials_per_gpu();
             (0..workers)
                 .flat_map(|_| &cards)
                 .map(|&gpu| GpuShare::of(&[gpu], self.memory, workers))
@@ -232,8 +232,8 @@ struct GpuShare {
 
 impl GpuShare {
     /// The part of one of `workers` that have these cards.
-    fn of(cards: &[&Gpu], limit: &Limit, workers: usize) -> Self {
-        let memory = |gpu: &Gpu| limit.on_card(gpu.total) / workers.max(1) as u64;
+    fn of(cards: &[&Gpu], limit: &Limit, workers: u64) -> Self {
+        let memory = |gpu: &Gpu| limit.share(gpu.total, workers);
         let fraction = |gpu: &&Gpu| memory(gpu) as f64 / gpu.total.max(1) as f64;
         Self {
             cards: cards.iter().map(|gpu| gpu.uuid.clone()).collect(),

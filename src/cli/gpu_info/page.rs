@@ -30,7 +30,7 @@ pub(super) fn page(gpus: &Gpus) -> String {
 }
 
 /// A card's number for explr and CUDA, or why it has none.
-pub(crate) fn label(gpu: &Gpu) -> String {
+pub(super) fn label(gpu: &Gpu) -> String {
     match (gpu.device, &gpu.mig) {
         (Some(device), _) => format!("cuda:{device}"),
         (None, Some(mig)) if mig.enabled => "divided".to_owned(),
@@ -260,6 +260,7 @@ mod tests {
             device,
             uuid: uuid.into(),
             memory: Some(memory),
+            processes: vec![],
         };
         Gpu {
             uuid: "GPU-5d5ba0d6-aaaa-bbbb-cccc-ddddeeeeffff".into(),

@@ -1,5 +1,4 @@
-use super::label;
-use super::page::{memory, power, work};
+use super::page::{label, memory, power, work};
 use crate::cli::runs::{now_ms, text};
 use explr::gpu::{Driver, Gpu, Gpus};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
