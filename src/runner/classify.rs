@@ -1,6 +1,7 @@
 //! Why an attempt failed: a pure function of what was seen of it.
 
 use super::limits::Limit;
+use super::oom;
 use explr_protocol::{Failure, FailureClass, Outcome, TrainingResult};
 use nix::sys::signal::Signal;
 use std::os::unix::process::ExitStatusExt;
@@ -180,6 +181,10 @@ fn failure(evidence: &Evidence, class: FailureClass, message: String) -> Failure
     } else {
         class
     };
+    let message = match class {
+        FailureClass::CudaOom => oom::explain(&message),
+        _ => message,
+    };
     Failure {
         class,
         message,
@@ -288,10 +293,9 @@ mod tests {
         .to_vec();
         let failure = failure(&seen);
         assert_eq!(failure.class, FailureClass::CudaOom);
-        assert_eq!(
-            failure.message,
-            "uncaught C++ exception c10::Error: CUDA out of memory. Tried to allocate 2.00 GiB."
-        );
+        let said = "uncaught C++ exception c10::Error: CUDA out of memory. Tried to allocate 2.00 \
+                    GiB.\nasked for 2.1 GB\nhelp: ";
+        assert!(failure.message.starts_with(said), "{}", failure.message);
     }
 
     #[test]

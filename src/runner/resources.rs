@@ -21,14 +21,26 @@ pub struct Granted {
 }
 
 impl Granted {
-    /// The value of a variable of the worker's, as the user wants it, but with
-    /// the memory limit still in it.
-    pub(crate) fn keep_limit(&self, name: &str, value: String) -> String {
-        let ours = self.environment.iter().find(|(key, _)| key == name);
-        match ours.and_then(|(_, ours)| ours.rsplit(',').next()) {
-            Some(limit) if name == ALLOCATOR => with_limit(Some(&value), limit),
-            _ => value,
+    /// The worker's environment, with `further` variables that the user wants.
+    /// Settings of PyTorch's allocator don't cost the memory limit.
+    pub(crate) fn environment_with(
+        &self,
+        further: impl IntoIterator<Item = (String, String)>,
+    ) -> Vec<(String, String)> {
+        let ours = self.environment.iter().find(|(name, _)| name == ALLOCATOR);
+        let limit = ours.and_then(|(_, ours)| ours.rsplit(',').next());
+        let mut environment = self.environment.clone();
+        for (name, value) in further {
+            match limit {
+                Some(limit) if [ALLOCATOR, ALLOCATOR_TOO].contains(&name.as_str()) => {
+                    let value = with_limit(Some(&value), limit);
+                    environment.push((ALLOCATOR_TOO.to_owned(), value.clone()));
+                    environment.push((ALLOCATOR.to_owned(), value));
+                }
+                _ => environment.push((name, value)),
+            }
         }
+        environment
     }
 }
 
@@ -245,7 +257,8 @@ impl GpuShare {
     /// The worker sees its own GPUs only, by UUID: the orders of CUDA and NVML
     /// differ. There the first one's index is 0.
     fn environment(self) -> [(String, String); 3] {
-        let given = std::env::var(ALLOCATOR).ok();
+        let given = std::env::var(ALLOCATOR).or_else(|_| std::env::var(ALLOCATOR_TOO));
+        let given = given.ok();
         let allocator = with_limit(given.as_deref(), &memory_fraction(self.fraction));
         [
             ("CUDA_VISIBLE_DEVICES".to_owned(), self.cards.join(",")),
@@ -257,6 +270,8 @@ impl GpuShare {
 
 /// Settings of PyTorch's allocator.
 const ALLOCATOR: &str = "PYTORCH_CUDA_ALLOC_CONF";
+/// Another name of them, which counts less in libtorch 2.10.
+const ALLOCATOR_TOO: &str = "PYTORCH_ALLOC_CONF";
 
 /// The limit, in the allocator's words. Rounded down, so that it holds.
 fn memory_fraction(fraction: f64) -> String {
@@ -486,8 +501,13 @@ mod tests {
             threads: 1,
             environment: vec![(ALLOCATOR.into(), format!("pinned_use_x:True,{limit}"))],
         };
-        let kept = granted.keep_limit(ALLOCATOR, "expandable_segments:True".into());
-        assert_eq!(kept, format!("expandable_segments:True,{limit}"));
-        assert_eq!(granted.keep_limit("HOME", "/x".into()), "/x");
+        for name in [ALLOCATOR, "PYTORCH_ALLOC_CONF"] {
+            let given = (name.to_owned(), "expandable_segments:True".to_owned());
+            let environment = granted.environment_with([given, ("HOME".into(), "/x".into())]);
+            let last = |name| environment.iter().rev().find(|(key, _)| key == name);
+            let kept = &last(ALLOCATOR).unwrap().1;
+            assert_eq!(*kept, format!("expandable_segments:True,{limit}"), "{name}");
+            assert_eq!(last("HOME").unwrap().1, "/x");
+        }
     }
 }

@@ -254,11 +254,12 @@ impl Session {
         } else {
             vec!["worker".into()]
         };
-        let mut environment = self.job.granted.environment.clone();
+        let mut further = Vec::new();
         for (name, value) in &self.job.loaded.config.worker.env {
             let value = interpolate::text(value).map_err(RunError::from)?;
-            environment.push((name.clone(), self.job.granted.keep_limit(name, value)));
+            further.push((name.clone(), value));
         }
+        let environment = self.job.granted.environment_with(further);
         Ok(Spawn {
             program,
             arguments,
