@@ -7,6 +7,7 @@ mod common;
 
 use common::{Project, fixture, processes_of, stderr, wait_for};
 use serde_json::Value;
+use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::OnceLock;
@@ -156,7 +157,7 @@ fn a_stored_limit_is_shown_with_its_source_until_it_is_forgotten() {
         &["memory", "--global"],
     ] {
         let said = machine.said(arguments);
-        story.push_str(&format!("$ explr {}\n{said}\n\n", arguments.join(" ")));
+        writeln!(story, "$ explr {}\n{said}\n", arguments.join(" ")).unwrap();
     }
     insta::assert_snapshot!(story);
 }

@@ -52,7 +52,7 @@ fn bytes(number: &str, unit: &str) -> Option<u64> {
         _ => return None,
     };
     let number: f64 = number.parse().ok()?;
-    (number >= 0.0).then(|| (number * unit as f64) as u64)
+    (number >= 0.0).then_some((number * unit as f64) as u64)
 }
 
 #[cfg(test)]
