@@ -11,6 +11,7 @@ pub mod config;
 mod error;
 mod exit;
 mod experiment;
+pub mod gpu;
 pub mod import;
 pub mod report;
 pub mod runner;

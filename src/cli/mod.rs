@@ -6,10 +6,12 @@
 
 mod completions;
 mod confirm;
+mod gpu_info;
 mod import;
 mod init;
 mod interrupt;
 mod man;
+mod memory;
 mod mlflow_ui;
 mod params;
 mod repair;
@@ -60,6 +62,10 @@ enum Command {
     Verify(verify::Args),
     /// Make a configuration of another tool's file.
     Import(import::Args),
+    /// Show the GPUs, and who uses them.
+    GpuInfo(gpu_info::Args),
+    /// Show or set the limit of GPU memory.
+    Memory(memory::Args),
     /// Print the JSON Schema of configuration files.
     Schema(schema::Args),
     /// Print a shell's completion script.
@@ -88,6 +94,8 @@ pub(crate) fn main() -> Exit {
         Command::Import(args) => import::execute(&args),
         Command::Sync(args) => sync::execute(&args),
         Command::MlflowUi(args) => mlflow_ui::execute(&args),
+        Command::GpuInfo(args) => gpu_info::execute(&args),
+        Command::Memory(args) => memory::execute(&args),
         Command::Completions(args) => completions::execute(&args),
         Command::Man(args) => man::execute(&args),
         Command::Worker => Ok(explr::worker::main()),

@@ -67,10 +67,15 @@ impl StoreArgs {
         }
     }
 
+    /// Where the store is, or would be.
+    pub(crate) fn root(&self) -> PathBuf {
+        let here = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("."));
+        self.path(&here)
+    }
+
     /// Opens the store for reading.
     pub(crate) fn open(&self) -> Result<Store, StoreError> {
-        let here = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("."));
-        Store::existing(&self.path(&here))
+        Store::existing(&self.root())
     }
 
     /// Opens the store and gives an end to runs that a crash left without.
@@ -113,6 +118,6 @@ fn shown(path: &Path) -> String {
 }
 
 /// Unix time in milliseconds.
-fn now_ms() -> u64 {
+pub(super) fn now_ms() -> u64 {
     u64::try_from(jiff::Timestamp::now().as_millisecond()).unwrap_or(0)
 }

@@ -4,11 +4,12 @@ use super::node::{Content, Node};
 use super::overrides::{Overrides, is_path};
 use super::problem::{ConfigError, Problem};
 use super::rules::Rules;
-use super::source::{Origin, Sources};
+use super::source::{Origin, Sources, Span};
 use super::sweep_rules::SweepRules;
 use super::tune_rules::TuneRules;
 use super::vocabulary::Vocabulary;
 use super::{Combination, Config, read, redact, schema, space, yaml};
+use crate::gpu::Source;
 use explr_study::SearchSpace;
 use serde::Deserialize;
 use serde_json::Value;
@@ -28,6 +29,8 @@ pub struct Loaded {
     /// The arguments that gave a range, as in `lr=loguniform[1e-5:1e-1]`:
     /// they are for a search, and mean nothing to a single run.
     pub ranges: Vec<String>,
+    /// Who gave `resources.gpu_memory_gb`.
+    pub(crate) gpu_memory_from: Option<Source>,
 }
 
 impl Loaded {
@@ -59,6 +62,10 @@ impl Loaded {
                 .collect();
             let mut loaded = from_str(&name, &text, &self.dir, &arguments, env())?;
             loaded.path.clone_from(&self.path);
+            if !matches!(loaded.gpu_memory_from, Some(Source::Argument(_))) {
+                // The text above is no file that has lines.
+                loaded.gpu_memory_from.clone_from(&self.gpu_memory_from);
+            }
             Ok(SweepRun { values, loaded })
         });
         runs.collect()
@@ -145,12 +152,10 @@ pub fn load(
 ) -> Result<Loaded, ConfigError> {
     let text = read::file(path).map_err(|refused| refused.into_error(path))?;
     let dir = path.parent().unwrap_or(Path::new(""));
-    let (config, ranges) = build(path, text, dir, overrides, &env.collect())?;
+    let loaded = build(path, text, dir, overrides, &env.collect())?;
     Ok(Loaded {
-        config,
         path: Some(path.to_owned()),
-        dir: dir.to_owned(),
-        ranges,
+        ..loaded
     })
 }
 
@@ -165,13 +170,7 @@ pub fn from_str(
 ) -> Result<Loaded, ConfigError> {
     let path = Path::new(name);
     let text = read::text(text, path).map_err(|refused| refused.into_error(path))?;
-    let (config, ranges) = build(path, text, dir, overrides, &env.collect())?;
-    Ok(Loaded {
-        config,
-        path: None,
-        dir: dir.to_owned(),
-        ranges,
-    })
+    build(path, text, dir, overrides, &env.collect())
 }
 
 /// The same for a configuration that was built in code: it is written out and
@@ -193,7 +192,7 @@ fn build(
     dir: &Path,
     overrides: &[String],
     env: &BTreeMap<String, String>,
-) -> Result<(Config, Vec<String>), ConfigError> {
+) -> Result<Loaded, ConfigError> {
     let mut sources = Sources::default();
     let file = sources.add_file(path, text);
     let file = sources.whole(file);
@@ -259,6 +258,9 @@ fn build(
     if !problems.is_empty() {
         return Err(ConfigError::new(problems, sources));
     }
+    let gpu_memory_from = tree
+        .at(&["resources", "gpu_memory_gb"])
+        .map(|entry| giver(&sources, entry.value.span));
     // JSON forgets the order of the parameters, and what overrides what.
     if let Content::Map(entries) = &mut tree.value {
         entries.retain(|entry| entry.key != "search_space");
@@ -266,13 +268,31 @@ fn build(
     match Config::deserialize(tree.to_json()) {
         Ok(mut config) => {
             config.search_space = space.unwrap_or_default().into();
-            Ok((config, ranges))
+            Ok(Loaded {
+                config,
+                path: None,
+                dir: dir.to_owned(),
+                ranges,
+                gpu_memory_from,
+            })
         }
         Err(error) => {
             // The checks above are meant to see everything first.
             let problem = Problem::new(tree.span, error.to_string());
             Err(ConfigError::new(vec![problem], sources))
         }
+    }
+}
+
+/// Who gave a value.
+fn giver(sources: &Sources, value: Span) -> Source {
+    match sources.origin(value.source) {
+        Origin::File(name) => {
+            let at = sources.position(value);
+            Source::Config(format!("{name}:{}:{}", at.line, at.column))
+        }
+        Origin::Environment(name) => Source::Config(format!("the variable {name}")),
+        Origin::Argument => Source::Argument(sources.text(value.source).to_owned()),
     }
 }
 

@@ -150,11 +150,23 @@ pub struct Resources {
     )]
     #[schemars(range(min = 0))]
     pub gpus: Option<f64>,
-    /// Limit of GPU memory, in GB (10^9 bytes). Default: 24, or the card's if
-    /// that is less.
+    /// Limit of the memory that the runs on a GPU share, in GB (10^9 bytes);
+    /// 0 for none. Default: what `explr memory` has stored, else 24; always
+    /// less than the card has.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(extend("exclusiveMinimum" = 0))]
+    #[schemars(range(min = 0))]
     pub gpu_memory_gb: Option<f64>,
+}
+
+impl Resources {
+    /// How many trials share a GPU.
+    pub fn trials_per_gpu(&self) -> u64 {
+        match self.gpus {
+            #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // At least 1.
+            Some(part) if part > 0.0 && part < 1.0 => (1.0 / part + 1e-9).floor() as u64,
+            _ => 1,
+        }
+    }
 }
 
 /// `1` is easier to read than `1.0`.

@@ -9,9 +9,10 @@ use super::yaml;
 use std::collections::BTreeMap;
 
 /// Variables that are not configuration, but talk to another part of explr.
-pub const RESERVED: [&str; 7] = [
+pub const RESERVED: [&str; 8] = [
     "EXPLR_CONTROL_FD",
     "EXPLR_DATA",
+    "EXPLR_GPU_MEMORY_BYTES",
     "EXPLR_GPU_MEMORY_GB",
     "EXPLR_LOG",
     "EXPLR_RUN_ID",

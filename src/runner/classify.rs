@@ -1,6 +1,7 @@
 //! Why an attempt failed: a pure function of what was seen of it.
 
 use super::limits::Limit;
+use super::oom;
 use explr_protocol::{Failure, FailureClass, Outcome, TrainingResult};
 use nix::sys::signal::Signal;
 use std::os::unix::process::ExitStatusExt;
@@ -176,6 +177,10 @@ fn abort_message(tail: &[String]) -> Option<String> {
 
 fn failure(evidence: &Evidence, class: FailureClass, message: String) -> Failure {
     let class = by_message(class, &message).unwrap_or(class);
+    let message = match class {
+        FailureClass::CudaOom => oom::explain(&message),
+        _ => message,
+    };
     Failure {
         class,
         message,
@@ -301,10 +306,9 @@ mod tests {
         .to_vec();
         let failure = failure(&seen);
         assert_eq!(failure.class, FailureClass::CudaOom);
-        assert_eq!(
-            failure.message,
-            "uncaught C++ exception c10::Error: CUDA out of memory. Tried to allocate 2.00 GiB."
-        );
+        let said = "uncaught C++ exception c10::Error: CUDA out of memory. Tried to allocate 2.00 \
+                    GiB.\nasked for 2.1 GB\nhelp: ";
+        assert!(failure.message.starts_with(said), "{}", failure.message);
     }
 
     #[test]

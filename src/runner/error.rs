@@ -1,6 +1,7 @@
 use super::stop::StopReason;
 use crate::Exit;
 use crate::config::interpolate::InterpolateError;
+use crate::gpu::LimitError;
 use explr_protocol::{Device, FailureClass};
 use std::io;
 use std::path::PathBuf;
@@ -82,6 +83,9 @@ pub enum RunError {
         /// How much there is.
         has: u32,
     },
+    /// The limit of GPU memory can't be used.
+    #[error(transparent)]
+    GpuMemory(#[from] LimitError),
     /// There is no place for so many workers at a time.
     #[error(
         "{asked} jobs are asked for, and the GPUs of this machine have room for {room}\n\
@@ -222,6 +226,7 @@ impl RunError {
             | Self::Resources { .. }
             | Self::TooManyJobs { .. }
             | Self::GpusLost { .. } => Exit::Resources,
+            Self::GpuMemory(error) => error.exit(),
             Self::NoSpace { .. } | Self::NotWritable { .. } => Exit::Store,
             Self::Stopped(reason) => reason.exit(),
             Self::TrialBlocked { class, .. } => match class {

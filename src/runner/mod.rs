@@ -19,6 +19,7 @@ mod in_process;
 mod job;
 mod libtorch;
 mod limits;
+mod oom;
 mod outcome;
 mod output;
 mod plan;

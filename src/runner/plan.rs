@@ -5,6 +5,7 @@ use super::resources::{self, Granted};
 use super::{Resume, RunError, Sink, libtorch, plugin_crate};
 use crate::Error;
 use crate::config::Loaded;
+use crate::gpu::{self, Limit};
 use explr_protocol::{TrainFunction, control};
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -60,6 +61,8 @@ pub struct Plan {
     pub libtorch: Option<PathBuf>,
     /// Folder of the store.
     pub store: PathBuf,
+    /// The limit of GPU memory in force.
+    pub gpu_memory: Limit,
     /// Folder of the configuration.
     pub(crate) folder: PathBuf,
 }
@@ -83,7 +86,9 @@ impl Plan {
             Code::Program => None,
             _ => libtorch::find(&near),
         };
-        let granted = resources::grant(config, libtorch.as_deref())?;
+        let store = current.join(request.loaded.resolve(&config.store));
+        let gpu_memory = gpu::limit(Some(&request.loaded), Some(&store))?;
+        let granted = resources::grant(config, &gpu_memory, libtorch.as_deref())?;
         Ok(Self {
             function: match &request.function {
                 Some(function) => function.name().to_owned(),
@@ -93,7 +98,8 @@ impl Plan {
             granted,
             libtorch,
             folder,
-            store: current.join(request.loaded.resolve(&config.store)),
+            store,
+            gpu_memory,
         })
     }
 

@@ -4,15 +4,12 @@ use super::RunError;
 use super::libtorch;
 use super::provenance::cores;
 use crate::config::{Config, DeviceChoice};
+use crate::gpu::{Driver, Limit};
 use explr_protocol::Device;
+use explr_protocol::control::MEMORY_VARIABLE;
 use nvml_wrapper::Nvml;
 use nvml_wrapper::error::NvmlError;
 use std::path::Path;
-
-/// Default limit of GPU memory, in GB.
-const GPU_MEMORY_GB: f64 = 24.0;
-/// What is left to the driver and the desktop, as a part of the card.
-const GPU_RESERVE: f64 = 0.03;
 
 /// What a worker gets of the machine.
 #[derive(Debug, Clone, PartialEq)]
@@ -25,6 +22,30 @@ pub struct Granted {
     pub(crate) gpus: Vec<String>,
     /// Further environment of the worker.
     pub(crate) environment: Vec<(String, String)>,
+}
+
+impl Granted {
+    /// The worker's environment, with `further` variables that the user wants.
+    /// Settings of PyTorch's allocator don't cost the memory limit.
+    pub(crate) fn environment_with(
+        &self,
+        further: impl IntoIterator<Item = (String, String)>,
+    ) -> Vec<(String, String)> {
+        let ours = self.environment.iter().find(|(name, _)| name == ALLOCATOR);
+        let limit = ours.and_then(|(_, ours)| ours.rsplit(',').next());
+        let mut environment = self.environment.clone();
+        for (name, value) in further {
+            match limit {
+                Some(limit) if [ALLOCATOR, ALLOCATOR_TOO].contains(&name.as_str()) => {
+                    let value = with_limit(Some(&value), limit);
+                    environment.push((ALLOCATOR_TOO.to_owned(), value.clone()));
+                    environment.push((ALLOCATOR.to_owned(), value));
+                }
+                _ => environment.push((name, value)),
+            }
+        }
+        environment
+    }
 }
 
 /// A GPU of this machine.
@@ -54,14 +75,19 @@ pub(crate) struct Slots {
 }
 
 /// Decides what a single run gets, or says what it can't have.
-pub(crate) fn grant(config: &Config, libtorch: Option<&Path>) -> Result<Granted, RunError> {
-    let mut slots = slots(config, libtorch, Jobs::Count(1))?;
+pub(crate) fn grant(
+    config: &Config,
+    memory: &Limit,
+    libtorch: Option<&Path>,
+) -> Result<Granted, RunError> {
+    let mut slots = slots(config, memory, libtorch, Jobs::Count(1))?;
     Ok(slots.all.swap_remove(0))
 }
 
 /// Divides the machine among workers.
 pub(crate) fn slots(
     config: &Config,
+    memory: &Limit,
     libtorch: Option<&Path>,
     jobs: Jobs,
 ) -> Result<Slots, RunError> {
@@ -72,6 +98,7 @@ pub(crate) fn slots(
     let machine = Machine {
         cores: cores(),
         gpus: &gpus,
+        memory,
         cuda: libtorch.is_none_or(libtorch::has_cuda),
     };
     machine.slots(config, jobs)
@@ -81,6 +108,7 @@ pub(crate) fn slots(
 struct Machine<'a> {
     cores: u32,
     gpus: &'a [Gpu],
+    memory: &'a Limit,
     /// The libtorch in use can use them.
     cuda: bool,
 }
@@ -157,6 +185,9 @@ impl Machine<'_> {
                 None => Ok(None),
             };
         };
+        if let Some(largest) = cards.iter().map(|gpu| gpu.total).max() {
+            self.memory.check(largest)?;
+        }
         cards.sort_by_key(|gpu| std::cmp::Reverse(gpu.free));
         let each = asked.unwrap_or(1.0);
         let shares: Vec<GpuShare> = if each >= 1.0 {
@@ -164,27 +195,14 @@ impl Machine<'_> {
             let group = whole(each);
             cards
                 .chunks_exact(group)
-                .map(|cards| GpuShare {
-                    cards: cards.iter().map(|gpu| gpu.uuid.clone()).collect(),
-                    fraction: memory_fraction(resources.gpu_memory_gb, cards[0].total, 1),
-                })
+                .map(|cards| GpuShare::of(cards, self.memory, 1))
                 .collect()
         } else {
-            let fits = |gpu: &Gpu| {
-                let by_part = whole((1.0 / each + 1e-9).floor());
-                let by_memory = resources
-                    .gpu_memory_gb
-                    .map_or(usize::MAX, |limit| whole(usable(gpu.total) / (limit * 1e9)));
-                by_part.min(by_memory)
-            };
-            let most = cards.iter().map(|gpu| fits(gpu)).max().unwrap_or(0);
             // Every card gets its first worker before any gets its second.
-            (0..most)
-                .flat_map(|round| cards.iter().filter(move |gpu| round < fits(gpu)))
-                .map(|gpu| GpuShare {
-                    cards: vec![gpu.uuid.clone()],
-                    fraction: memory_fraction(resources.gpu_memory_gb, gpu.total, fits(gpu)),
-                })
+            let workers = resources.trials_per_gpu();
+            (0..workers)
+                .flat_map(|_| &cards)
+                .map(|&gpu| GpuShare::of(&[gpu], self.memory, workers))
                 .collect()
         };
         if shares.is_empty() {
@@ -218,11 +236,15 @@ impl Machine<'_> {
                     Some(gpu) => Ok(Some(vec![gpu])),
                     None if self.gpus.is_empty() => missing(
                         device,
-                        "this machine has no NVIDIA GPU, or no driver for it",
+                        "this machine has no NVIDIA GPU, or no driver for it, or \
+                         CUDA_VISIBLE_DEVICES hides it (see `explr gpu-info`)",
                     ),
                     None => missing(
                         device,
-                        &format!("this machine has {} GPU(s)", self.gpus.len()),
+                        &format!(
+                            "{} can be used here (see `explr gpu-info`)",
+                            self.gpus.len()
+                        ),
                     ),
                 }
             }
@@ -235,39 +257,73 @@ impl Machine<'_> {
 struct GpuShare {
     /// UUIDs.
     cards: Vec<String>,
-    /// The part of a card's memory that it may use.
+    /// What it may use of each card's memory, in bytes.
+    memory: u64,
+    /// The same as a part of the card. PyTorch takes one number for all.
     fraction: f64,
 }
 
 impl GpuShare {
+    /// The part of one of `workers` that have these cards.
+    fn of(cards: &[&Gpu], limit: &Limit, workers: u64) -> Self {
+        let memory = |gpu: &Gpu| limit.share(gpu.total, workers);
+        let fraction = |gpu: &&Gpu| memory(gpu) as f64 / gpu.total.max(1) as f64;
+        Self {
+            cards: cards.iter().map(|gpu| gpu.uuid.clone()).collect(),
+            memory: cards.iter().map(|gpu| memory(gpu)).min().unwrap_or(0),
+            fraction: cards.iter().map(fraction).fold(1.0, f64::min),
+        }
+    }
+
     /// The worker sees its own GPUs only, by UUID: the orders of CUDA and NVML
     /// differ. There the first one's index is 0.
-    fn environment(&self) -> [(String, String); 2] {
+    fn environment(&self) -> [(String, String); 3] {
+        let given = std::env::var(ALLOCATOR).or_else(|_| std::env::var(ALLOCATOR_TOO));
+        let given = given.ok();
+        let allocator = with_limit(given.as_deref(), &memory_fraction(self.fraction));
         [
             ("CUDA_VISIBLE_DEVICES".to_owned(), self.cards.join(",")),
-            (
-                "PYTORCH_CUDA_ALLOC_CONF".to_owned(),
-                format!("per_process_memory_fraction:{:.4}", self.fraction),
-            ),
+            (ALLOCATOR.to_owned(), allocator),
+            (MEMORY_VARIABLE.to_owned(), self.memory.to_string()),
         ]
     }
 }
 
+/// Settings of PyTorch's allocator.
+const ALLOCATOR: &str = "PYTORCH_CUDA_ALLOC_CONF";
+/// Another name of them, which counts less in libtorch 2.10.
+const ALLOCATOR_TOO: &str = "PYTORCH_ALLOC_CONF";
+
+/// The limit, in the allocator's words. Rounded down, so that it holds.
+fn memory_fraction(fraction: f64) -> String {
+    let fraction = (fraction * 1e6).floor() / 1e6;
+    format!("per_process_memory_fraction:{fraction:.6}")
+}
+
+/// The user's settings of the allocator and the limit.
+fn with_limit(given: Option<&str>, limit: &str) -> String {
+    match given.map(str::trim) {
+        None | Some("") => limit.to_owned(),
+        // The last one counts.
+        Some(given) => format!("{given},{limit}"),
+    }
+}
+
+/// What CUDA may use here, in the order of its numbers.
 fn gpus() -> Vec<Gpu> {
-    let Ok(nvml) = Nvml::init() else {
+    let Ok(driver) = Driver::open() else {
         return Vec::new();
     };
-    (0..nvml.device_count().unwrap_or(0))
-        .filter_map(|index| {
-            let gpu = nvml.device_by_index(index).ok()?;
-            let memory = gpu.memory_info().ok()?;
-            Some(Gpu {
-                uuid: gpu.uuid().ok()?,
-                total: memory.total,
-                free: memory.free,
-            })
+    let gpus = driver.read_memory();
+    let units = gpus.units().into_iter().filter_map(|unit| {
+        let memory = unit.memory?;
+        Some(Gpu {
+            uuid: unit.uuid.to_owned(),
+            total: memory.total,
+            free: memory.free,
         })
-        .collect()
+    });
+    units.collect()
 }
 
 /// The first of these GPUs that the driver has lost, by UUID.
@@ -282,17 +338,6 @@ pub(super) fn lost(gpus: &[String]) -> Option<&String> {
             .and_then(|gpu| gpu.memory_info());
         matches!(answer, Err(NvmlError::GpuLost | NvmlError::NotFound))
     })
-}
-
-/// The part of a card of `total` bytes that each of `workers` may use.
-fn memory_fraction(limit_gb: Option<f64>, total: u64, workers: usize) -> f64 {
-    let limit = limit_gb.unwrap_or(GPU_MEMORY_GB) * 1e9;
-    (limit / total as f64).min((1.0 - GPU_RESERVE) / workers as f64)
-}
-
-/// What workers may use of a card of `total` bytes.
-fn usable(total: u64) -> f64 {
-    total as f64 * (1.0 - GPU_RESERVE)
 }
 
 fn count_u32(count: usize) -> u32 {
@@ -323,8 +368,9 @@ fn threads_environment(threads: u32) -> Vec<(String, String)> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Gpu, Granted, Jobs, Machine, Slots, memory_fraction};
+    use super::{ALLOCATOR, Gpu, Granted, Jobs, Machine, Slots, memory_fraction, with_limit};
     use crate::config::{self, Config};
+    use crate::gpu::{Limit, Source};
     use crate::runner::RunError;
     use explr_protocol::Device;
     use std::path::Path;
@@ -345,9 +391,14 @@ mod tests {
     }
 
     fn slots(gpus: &[Gpu], yaml: &str, jobs: Jobs) -> Result<Vec<Granted>, RunError> {
+        limited(gpus, yaml, jobs, "24")
+    }
+
+    fn limited(gpus: &[Gpu], yaml: &str, jobs: Jobs, gb: &str) -> Result<Vec<Granted>, RunError> {
         let machine = Machine {
             cores: 8,
             gpus,
+            memory: &Limit::choose([(Source::Variable, gb.to_owned())]).unwrap(),
             cuda: true,
         };
         machine.slots(&config(yaml), jobs).map(at_a_time)
@@ -379,6 +430,7 @@ mod tests {
         let without_cuda = Machine {
             cores: 8,
             gpus: &gpus,
+            memory: &Limit::choose([]).unwrap(),
             cuda: false,
         };
         let slots = without_cuda
@@ -439,6 +491,7 @@ mod tests {
         let machine = Machine {
             cores: 8,
             gpus: &gpus,
+            memory: &Limit::choose([]).unwrap(),
             cuda: true,
         };
         let slots = machine
@@ -450,15 +503,70 @@ mod tests {
     }
 
     #[test]
-    fn the_memory_limit_never_exceeds_the_card() {
-        let total = 32_000_000_000;
-        for (limit, workers, fraction) in [
-            (None, 1, 0.75),
-            (Some(8.0), 1, 0.25),
-            (Some(64.0), 1, 0.97),
-            (None, 2, 0.485),
+    fn the_workers_on_a_card_share_its_limit() {
+        let gpus = [gpu("GPU-a", 1)];
+        for (yaml, gb, bytes, fraction) in [
+            ("seed: 1", "24", "24000000000", "0.750000"),
+            ("seed: 1", "0", "31040000000", "0.970000"),
+            ("resources: {gpus: 0.5}", "24", "12000000000", "0.375000"),
+            ("resources: {gpus: 0.3}", "10", "3333333333", "0.104166"),
         ] {
-            assert!((memory_fraction(limit, total, workers) - fraction).abs() < 1e-9);
+            let slots = limited(&gpus, yaml, Jobs::Auto, gb).unwrap();
+            for slot in &slots {
+                let given = variable(slot, "EXPLR_GPU_MEMORY_BYTES");
+                assert_eq!(given, Some(bytes), "{yaml}, {gb} GB");
+                let limit = variable(slot, "PYTORCH_CUDA_ALLOC_CONF").unwrap();
+                assert!(
+                    limit.ends_with(&format!("memory_fraction:{fraction}")),
+                    "{limit}"
+                );
+            }
+            let all = slots.len() as u64 * bytes.parse::<u64>().unwrap();
+            assert!(all <= 31_040_000_000, "{yaml}, {gb} GB");
+        }
+    }
+
+    #[test]
+    fn the_limit_holds_on_the_smallest_of_several_cards() {
+        let mut small = gpu("GPU-b", 1);
+        small.total = 16_000_000_000;
+        let gpus = [gpu("GPU-a", 2), small];
+        let both = limited(&gpus, "resources: {gpus: 2}", Jobs::Auto, "24").unwrap();
+        let given = variable(&both[0], "EXPLR_GPU_MEMORY_BYTES");
+        assert_eq!(given, Some("15520000000"));
+        let limit = variable(&both[0], "PYTORCH_CUDA_ALLOC_CONF").unwrap();
+        assert!(limit.ends_with("memory_fraction:0.750000"), "{limit}");
+    }
+
+    #[test]
+    fn more_memory_than_any_card_has_is_refused() {
+        let refused = limited(&[gpu("GPU-a", 1)], "seed: 1", Jobs::Auto, "33");
+        assert!(
+            matches!(refused, Err(RunError::GpuMemory(_))),
+            "{refused:?}"
+        );
+        let on_cpu = limited(&[], "seed: 1", Jobs::Auto, "33");
+        assert!(on_cpu.is_ok(), "{on_cpu:?}");
+    }
+
+    #[test]
+    fn settings_of_the_allocator_are_kept() {
+        let limit = memory_fraction(0.5);
+        assert_eq!(with_limit(None, &limit), limit);
+        assert_eq!(with_limit(Some(" "), &limit), limit);
+        let granted = Granted {
+            device: Device::Cuda(0),
+            threads: 1,
+            gpus: Vec::new(),
+            environment: vec![(ALLOCATOR.into(), format!("pinned_use_x:True,{limit}"))],
+        };
+        for name in [ALLOCATOR, "PYTORCH_ALLOC_CONF"] {
+            let given = (name.to_owned(), "expandable_segments:True".to_owned());
+            let environment = granted.environment_with([given, ("HOME".into(), "/x".into())]);
+            let last = |name| environment.iter().rev().find(|(key, _)| key == name);
+            let kept = &last(ALLOCATOR).unwrap().1;
+            assert_eq!(*kept, format!("expandable_segments:True,{limit}"), "{name}");
+            assert_eq!(last("HOME").unwrap().1, "/x");
         }
     }
 }

@@ -280,13 +280,12 @@ impl Session {
         } else {
             vec!["worker".into()]
         };
-        let mut environment = self.job.granted.environment.clone();
+        let mut further = Vec::new();
         for (name, value) in &self.job.loaded.config.worker.env {
-            environment.push((
-                name.clone(),
-                interpolate::text(value).map_err(RunError::from)?,
-            ));
+            let value = interpolate::text(value).map_err(RunError::from)?;
+            further.push((name.clone(), value));
         }
+        let environment = self.job.granted.environment_with(further);
         Ok(Spawn {
             program,
             arguments,

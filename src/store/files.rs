@@ -30,7 +30,7 @@ pub(super) fn open_read(path: &Path) -> Result<File> {
 }
 
 /// Makes a folder and its parents, with mode 0700.
-pub(super) fn make_dir(path: &Path) -> Result<()> {
+pub(crate) fn make_dir(path: &Path) -> Result<()> {
     DirBuilder::new()
         .recursive(true)
         .mode(0o700)
@@ -47,7 +47,7 @@ pub(super) fn sync_dir(path: &Path) -> Result<()> {
 
 /// How long a written file must last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Durability {
+pub(crate) enum Durability {
     /// It survives a power cut.
     Synced,
     /// It can be made again.
@@ -56,7 +56,7 @@ pub(super) enum Durability {
 
 /// Replaces `path` by `value` as JSON, so that a reader sees the old file or
 /// the new one.
-pub(super) fn write_json(
+pub(crate) fn write_json(
     path: &Path,
     value: &impl Serialize,
     durability: Durability,
@@ -98,7 +98,7 @@ pub(super) fn beside(path: &Path, what: &str) -> PathBuf {
 }
 
 /// Reads a JSON file; `None` when there is none.
-pub(super) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>> {
+pub(crate) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>> {
     let file = match options().read(true).open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),

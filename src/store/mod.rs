@@ -13,7 +13,7 @@
 //! ever written or removed, and no symbolic link is followed out of it.
 
 mod error;
-mod files;
+pub(crate) mod files;
 mod folder;
 mod id;
 pub mod journal;

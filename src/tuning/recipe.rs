@@ -64,7 +64,12 @@ impl Kitchen<'_> {
         function: Option<&Arc<dyn TrainFunction>>,
     ) -> Result<(Plan, Slots), Error> {
         let plan = Plan::make(&run_request(loaded, function, self.command))?;
-        let slots = runner::slots(&loaded.config, plan.libtorch.as_deref(), self.jobs)?;
+        let slots = runner::slots(
+            &loaded.config,
+            &plan.gpu_memory,
+            plan.libtorch.as_deref(),
+            self.jobs,
+        )?;
         Ok((plan, slots))
     }
 

@@ -16,6 +16,10 @@ pub const FD_VARIABLE: &str = "EXPLR_CONTROL_FD";
 /// Environment variable that marks every process of a run with the run's id.
 pub const RUN_VARIABLE: &str = "EXPLR_RUN_ID";
 
+/// Environment variable that tells a worker how many bytes of each GPU's memory
+/// it may use. PyTorch is told in its own way; other frameworks read it here.
+pub const MEMORY_VARIABLE: &str = "EXPLR_GPU_MEMORY_BYTES";
+
 /// From the orchestrator to a worker.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]

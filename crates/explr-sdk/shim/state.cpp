@@ -1,5 +1,6 @@
-// What tch lacks for an exact checkpoint: the state of libtorch's optimisers
-// and of its random generators. Plain C, so that Rust can call it.
+// What tch lacks: the state of libtorch's optimisers and of its random
+// generators, for an exact checkpoint, and what its allocator holds of a GPU.
+// Plain C, so that Rust can call it.
 //
 // Every function returns null, or a message that the caller frees with
 // explr_shim_free. No exception leaves this file. Every tensor that is handed
@@ -13,9 +14,12 @@
 //                 {Adam,AdamW,RMSprop,SGD}Options       torch/optim/*.h
 //   at::globalContext().defaultGenerator(device)        ATen/Context.h
 //   at::Generator::get_state(), set_state()             ATen/core/Generator.h
+//   at::hasCUDA()                                       ATen/Context.h
+//   c10::DeviceAllocator                                c10/core/CachingDeviceAllocator.h
 
 #include <ATen/Context.h>
 #include <ATen/core/Generator.h>
+#include <c10/core/CachingDeviceAllocator.h>
 #include <torch/optim/adam.h>
 #include <torch/optim/adamw.h>
 #include <torch/optim/rmsprop.h>
@@ -149,6 +153,13 @@ at::Generator generator(int64_t cuda_index) {
   return at::globalContext().defaultGenerator(device);
 }
 
+// The allocator of the GPUs, once a tensor has been on one.
+c10::DeviceAllocator* gpu_allocator() {
+  if (!at::hasCUDA()) return nullptr;
+  auto* allocator = c10::getDeviceAllocator(at::kCUDA);
+  return allocator->initialized() ? allocator : nullptr;
+}
+
 }  // namespace
 
 extern "C" {
@@ -257,6 +268,30 @@ char* explr_generator_set_state(int64_t cuda_index, const Tensor* state) {
     auto target = generator(cuda_index);
     std::lock_guard<std::mutex> lock(target.mutex());
     target.set_state(*state);
+  });
+}
+
+// What the allocator holds of a GPU, in bytes: allocated, reserved, and the
+// most of both. All 0 before the first tensor.
+char* explr_memory_stats(int64_t cuda_index, uint64_t* values) {
+  return guarded([&] {
+    for (size_t i = 0; i < 4; ++i) values[i] = 0;
+    auto* allocator = gpu_allocator();
+    if (allocator == nullptr) return;
+    auto stats = allocator->getDeviceStats(static_cast<c10::DeviceIndex>(cuda_index));
+    // The first of each array is the sum of all pools.
+    values[0] = stats.allocated_bytes[0].current;
+    values[1] = stats.reserved_bytes[0].current;
+    values[2] = stats.allocated_bytes[0].peak;
+    values[3] = stats.reserved_bytes[0].peak;
+  });
+}
+
+// Gives back what the allocator holds without need.
+char* explr_memory_empty_cache() {
+  return guarded([&] {
+    auto* allocator = gpu_allocator();
+    if (allocator != nullptr) allocator->emptyCache();
   });
 }
 

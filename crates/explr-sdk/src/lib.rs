@@ -37,6 +37,7 @@ mod error;
 mod export;
 mod function;
 mod host;
+pub mod memory;
 mod names;
 mod panics;
 mod params;

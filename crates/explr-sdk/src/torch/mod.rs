@@ -7,6 +7,7 @@
 //! goes on to the same bits.
 
 pub(crate) mod checkpoint;
+pub(crate) mod memory;
 pub mod model;
 pub(crate) mod optimizer;
 mod shim;

@@ -39,6 +39,8 @@ unsafe extern "C" {
     ) -> *mut c_char;
     fn explr_generator_state(cuda_index: i64, state: *mut *mut C_tensor) -> *mut c_char;
     fn explr_generator_set_state(cuda_index: i64, state: *const C_tensor) -> *mut c_char;
+    fn explr_memory_stats(cuda_index: i64, values: *mut u64) -> *mut c_char;
+    fn explr_memory_empty_cache() -> *mut c_char;
 }
 
 /// An optimiser of libtorch, owned.
@@ -162,6 +164,22 @@ pub(crate) fn generator_state(device: tch::Device) -> Result<Tensor, TchError> {
 pub(crate) fn set_generator_state(device: tch::Device, state: &Tensor) -> Result<(), TchError> {
     // SAFETY: the handle is alive.
     check(unsafe { explr_generator_set_state(generator_index(device), state.as_ptr()) })
+}
+
+/// What the allocator holds of a GPU: allocated, reserved, and the most of
+/// both.
+pub(crate) fn memory_stats(cuda_index: usize) -> Result<[u64; 4], TchError> {
+    let mut values = [0; 4];
+    let index = i64::try_from(cuda_index).unwrap_or(i64::MAX);
+    // SAFETY: there are four places.
+    check(unsafe { explr_memory_stats(index, values.as_mut_ptr()) })?;
+    Ok(values)
+}
+
+/// Gives back what the allocator holds without need.
+pub(crate) fn empty_cache() -> Result<(), TchError> {
+    // SAFETY: it takes nothing.
+    check(unsafe { explr_memory_empty_cache() })
 }
 
 fn generator_index(device: tch::Device) -> i64 {
