@@ -1,5 +1,6 @@
 // What tch lacks: the state of libtorch's optimisers and of its random
-// generators, for an exact checkpoint, and what its allocator holds of a GPU.
+// generators, for an exact checkpoint, what its allocator holds of a GPU, and
+// how exactly it computes.
 // Plain C, so that Rust can call it.
 //
 // Every function returns null, or a message that the caller frees with
@@ -14,6 +15,9 @@
 //                 {Adam,AdamW,RMSprop,SGD}Options       torch/optim/*.h
 //   at::globalContext().defaultGenerator(device)        ATen/Context.h
 //   at::Generator::get_state(), set_state()             ATen/core/Generator.h
+//   at::globalContext(): deterministicAlgorithms,       ATen/Context.h
+//     deterministicCuDNN, benchmarkCuDNN, allowTF32CuDNN,
+//     float32MatmulPrecision, and what sets them
 //   at::hasCUDA()                                       ATen/Context.h
 //   c10::DeviceAllocator                                c10/core/CachingDeviceAllocator.h
 
@@ -294,5 +298,48 @@ char* explr_memory_empty_cache() {
     if (allocator != nullptr) allocator->emptyCache();
   });
 }
+
+// Whether operations without a repeatable implementation are refused, cuDNN's
+// included. Gives what held before.
+char* explr_set_deterministic(bool on, bool* before) {
+  return guarded([&] {
+    auto& context = at::globalContext();
+    *before = context.deterministicAlgorithms();
+    context.setDeterministicAlgorithms(on, /*warn_only=*/false);
+    context.setDeterministicCuDNN(on);
+  });
+}
+
+// How products of float32 matrices are computed: 0 in float32, 1 with TF32,
+// 2 with bfloat16 where there is hardware for it. Gives what held before.
+char* explr_set_matmul_precision(int level, int* before) {
+  return guarded([&] {
+    static const char* const names[] = {"highest", "high", "medium"};
+    auto& context = at::globalContext();
+    *before = static_cast<int>(context.float32MatmulPrecision());
+    context.setFloat32MatmulPrecision(names[level]);
+  });
+}
+
+// Whether cuDNN tries its algorithms and keeps the fastest. Gives what held
+// before.
+char* explr_set_cudnn_benchmark(bool on, bool* before) {
+  return guarded([&] {
+    *before = at::globalContext().benchmarkCuDNN();
+    at::globalContext().setBenchmarkCuDNN(on);
+  });
+}
+
+// Whether cuDNN may use TF32. Gives what held before.
+char* explr_set_cudnn_tf32(bool on, bool* before) {
+  return guarded([&] {
+    *before = at::globalContext().allowTF32CuDNN();
+    at::globalContext().setAllowTF32CuDNN(on);
+  });
+}
+
+static_assert(static_cast<int>(at::Float32MatmulPrecision::HIGHEST) == 0);
+static_assert(static_cast<int>(at::Float32MatmulPrecision::HIGH) == 1);
+static_assert(static_cast<int>(at::Float32MatmulPrecision::MEDIUM) == 2);
 
 }  // extern "C"

@@ -9,6 +9,7 @@
 pub(crate) mod checkpoint;
 pub(crate) mod memory;
 pub mod model;
+pub mod numerics;
 pub(crate) mod optimizer;
 mod shim;
 

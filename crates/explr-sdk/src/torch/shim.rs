@@ -1,6 +1,6 @@
 //! Safe calls into `shim/state.cpp`.
 
-use std::ffi::{CStr, c_char};
+use std::ffi::{CStr, c_char, c_int};
 use std::ptr;
 use tch::{TchError, Tensor};
 use torch_sys::{C_optimizer, C_tensor};
@@ -41,6 +41,10 @@ unsafe extern "C" {
     fn explr_generator_set_state(cuda_index: i64, state: *const C_tensor) -> *mut c_char;
     fn explr_memory_stats(cuda_index: i64, values: *mut u64) -> *mut c_char;
     fn explr_memory_empty_cache() -> *mut c_char;
+    fn explr_set_deterministic(on: bool, before: *mut bool) -> *mut c_char;
+    fn explr_set_matmul_precision(level: c_int, before: *mut c_int) -> *mut c_char;
+    fn explr_set_cudnn_benchmark(on: bool, before: *mut bool) -> *mut c_char;
+    fn explr_set_cudnn_tf32(on: bool, before: *mut bool) -> *mut c_char;
 }
 
 /// An optimiser of libtorch, owned.
@@ -180,6 +184,35 @@ pub(crate) fn memory_stats(cuda_index: usize) -> Result<[u64; 4], TchError> {
 pub(crate) fn empty_cache() -> Result<(), TchError> {
     // SAFETY: it takes nothing.
     check(unsafe { explr_memory_empty_cache() })
+}
+
+/// A switch of libtorch.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Switch {
+    Deterministic,
+    CudnnBenchmark,
+    CudnnTf32,
+}
+
+/// Sets a switch, and gives what it was.
+pub(crate) fn set(switch: Switch, on: bool) -> Result<bool, TchError> {
+    let set = match switch {
+        Switch::Deterministic => explr_set_deterministic,
+        Switch::CudnnBenchmark => explr_set_cudnn_benchmark,
+        Switch::CudnnTf32 => explr_set_cudnn_tf32,
+    };
+    let mut before = false;
+    // SAFETY: the place can be written.
+    check(unsafe { set(on, &raw mut before) })?;
+    Ok(before)
+}
+
+/// Sets the precision of matrix products, 0 to 2, and gives what it was.
+pub(crate) fn set_matmul_precision(level: u8) -> Result<c_int, TchError> {
+    let mut before = 0;
+    // SAFETY: the place can be written, and the level is one of three.
+    check(unsafe { explr_set_matmul_precision(level.min(2).into(), &raw mut before) })?;
+    Ok(before)
 }
 
 fn generator_index(device: tch::Device) -> i64 {
