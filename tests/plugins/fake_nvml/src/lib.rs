@@ -1,6 +1,10 @@
 //! As much of NVIDIA's management library as explr asks for. Its GPUs are the
 //! files in the folder `FAKE_GPUS`, each named by a UUID; who removes one has
 //! lost that GPU.
+#![expect(
+    clippy::missing_safety_doc,
+    reason = "the library that is imitated says it"
+)]
 
 use std::ffi::{CStr, c_char, c_int, c_uint, c_void};
 use std::path::PathBuf;
