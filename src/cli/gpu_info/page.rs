@@ -191,11 +191,11 @@ mod tests {
     use super::page;
     use explr::gpu::{Clocks, Ecc, Gpu, Gpus, Memory, Mig, MigPart, Process, Utilisation, Work};
 
-    fn work(trial: Option<&str>) -> Option<Work> {
-        Some(Work {
+    fn work(trial: Option<&str>) -> Work {
+        Work {
             run: "01935c0e-0001-7000-8000-000000000001".parse().unwrap(),
             trial: trial.map(str::to_owned),
-        })
+        }
     }
 
     fn rtx_5090() -> Gpu {
@@ -239,7 +239,7 @@ mod tests {
                     user: Some("ann".into()),
                     command: Some("explr tune config.yaml\u{1b}[31m".into()),
                     memory: Some(2_147_483_648),
-                    explr: work(Some("digits#17")),
+                    explr: Some(work(Some("digits#17"))),
                 },
                 Process {
                     pid: 77_200,
@@ -300,7 +300,7 @@ mod tests {
                 user: Some("bob".into()),
                 command: Some("python3 train.py".into()),
                 memory: None,
-                explr: work(None),
+                explr: Some(work(None)),
             }],
             ..Gpu::default()
         }
