@@ -78,9 +78,10 @@ impl Bars {
                 self.add(gpu);
             }
             let [busy, held, workers] = &self.lines[at];
-            let share = gpu.utilisation.map_or(0, |busy| busy.gpu);
-            busy.set_position(share.into());
-            busy.set_message(format!("{share} %  {}", beside(gpu).unwrap_or_default()));
+            let share = gpu.utilisation.map(|busy| busy.gpu);
+            let percent = share.map_or("unknown".to_owned(), |share| format!("{share} %"));
+            busy.set_position(share.unwrap_or(0).into());
+            busy.set_message(format!("{percent}  {}", beside(gpu).unwrap_or_default()));
             if let Some(now) = gpu.memory {
                 held.set_length(now.total);
                 held.set_position(now.used);
