@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod common;
+mod driver;
 
 use common::{Project, fixture, processes_of, stderr, wait_for};
 use serde_json::Value;
@@ -111,14 +112,7 @@ fn driver() -> PathBuf {
     static FOLDER: OnceLock<TempDir> = OnceLock::new();
     let folder = FOLDER.get_or_init(|| {
         let folder = tempfile::tempdir().unwrap();
-        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/machine/driver.c");
-        let compiled = Command::new("cc")
-            .args(["-shared", "-fPIC", "-o"])
-            .arg(folder.path().join("libnvidia-ml.so.1"))
-            .arg(source)
-            .status()
-            .unwrap();
-        assert!(compiled.success());
+        driver::put(folder.path());
         folder
     });
     folder.path().to_owned()

@@ -2,10 +2,12 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod driver;
 #[path = "tracking/fake.rs"]
 #[allow(dead_code)]
 mod fake;
 
+use driver::compile;
 use fake::{Fake, Fault};
 use serde_json::Value;
 use std::path::Path;
@@ -129,16 +131,6 @@ fn fake_libtorch(folder: &Path, code: &str) {
     }
 }
 
-fn compile(source: &Path, library: &Path) {
-    let compiler = std::env::var("CC").unwrap_or_else(|_| "cc".to_owned());
-    let built = Command::new(compiler)
-        .args(["-shared", "-fPIC", "-o"])
-        .arg(library)
-        .arg(source)
-        .status();
-    assert!(built.unwrap().success());
-}
-
 #[test]
 fn a_libtorch_that_crashes_is_a_failed_check() {
     let project = project();
@@ -191,8 +183,7 @@ fn a_libtorch_without_its_functions_or_that_is_no_library_is_told_apart() {
 /// the files of the libtorch of the checkout.
 fn with_a_card(capability: &str, version_py: &str) -> (i32, Vec<Value>) {
     let project = project();
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/verify/driver.c");
-    compile(&source, &project.path().join("libnvidia-ml.so.1"));
+    driver::put(project.path());
     let real = Path::new(env!("CARGO_MANIFEST_DIR")).join(".libtorch");
     let libtorch = project.path().join("libtorch");
     std::fs::create_dir(&libtorch).unwrap();
@@ -203,7 +194,7 @@ fn with_a_card(capability: &str, version_py: &str) -> (i32, Vec<Value>) {
     let variables = [
         ("LD_LIBRARY_PATH", project.path().to_str().unwrap()),
         ("LIBTORCH", libtorch.to_str().unwrap()),
-        ("CAPABILITY", capability),
+        ("DRIVER_CAPABILITY", capability),
     ];
     checks(project.path(), &[], &variables)
 }
