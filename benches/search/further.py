@@ -8,7 +8,7 @@ import math
 import numpy as np
 
 from objectives import (
-    Objective, ackley, box, cat, centred, flt, levy, log_loss, log_scaled, mirrored, mixed, rastrigin, rosenbrock,
+    Objective, ackley, box, cat, centred, flt, levy, log_loss, log_scaled, mirrored, mixed, noisy, rastrigin, rosenbrock,
     split, vector, whole,
 )  # fmt: skip
 
@@ -76,22 +76,6 @@ def alpine(x):
 def cross_in_tray(x):
     bump = math.exp(min(abs(100 - math.hypot(*x) / math.pi), 300))
     return -0.0001 * (abs(math.sin(x[0]) * math.sin(x[1]) * bump) + 1) ** 0.1
-
-
-def noisy(make, deviation):
-    """The objective of `make` with normal noise."""
-
-    def noisy(rng):
-        objective = make(rng)
-        noise = np.random.default_rng(rng.integers(2**32))
-
-        def value(params):
-            truth = objective.function(params)
-            return truth + noise.normal(0, deviation), truth
-
-        return Objective(objective.space, value)
-
-    return noisy
 
 
 def plateaus(rng):

@@ -141,15 +141,20 @@ def heavy_tail(rng):
     return Objective(box(4, -5.0, 5.0), lambda p: float(math.expm1(min(sum((vector(p) - centre) ** 2) / 2, 600))))
 
 
-def noisy(rng):
-    centre = rng.uniform(-4.5, 4.5, 4)
-    noise = np.random.default_rng(rng.integers(2**32))
+def noisy(make, deviation):
+    """The objective of `make` with normal noise."""
 
-    def value(params):
-        truth = float(sum((vector(params) - centre) ** 2))
-        return truth + noise.normal(0, 3), truth
+    def noisy(rng):
+        objective = make(rng)
+        noise = np.random.default_rng(rng.integers(2**32))
 
-    return Objective(box(4, -5.0, 5.0), value)
+        def value(params):
+            truth = objective.function(params)
+            return truth + noise.normal(0, deviation), truth
+
+        return Objective(objective.space, value)
+
+    return noisy
 
 
 def log_scaled(rng):
@@ -292,12 +297,9 @@ def svc_digits(rng):
     return Objective(space, value)
 
 
-def mlp_digits(rng):
-    from sklearn.neural_network import MLPClassifier
-
-    a, b, c, d = split("digits", rng, 150, 400)
+def mlp_space(rng):
     shift = 10 ** rng.uniform(-0.7, 0.7)
-    space = [
+    return [
         flt("lr", 1e-4 * shift, 1.0 * shift, log=True),
         flt("alpha", 1e-6, 1e1, log=True),
         whole("hidden", 4, 64, log=True),
@@ -306,14 +308,20 @@ def mlp_digits(rng):
         flt("beta", 0.5, 0.999),
     ]
 
-    def value(p):
-        model = MLPClassifier(
-            (p["hidden"],), activation=p["activation"], alpha=p["alpha"], batch_size=p["batch"],
-            learning_rate_init=p["lr"], beta_1=p["beta"], max_iter=8, random_state=0,
-        )  # fmt: skip
-        return log_loss(model.fit(a, b), c, d)
 
-    return Objective(space, value)
+def mlp(p, **options):
+    from sklearn.neural_network import MLPClassifier
+
+    return MLPClassifier(
+        (p["hidden"],), activation=p["activation"], alpha=p["alpha"], batch_size=p["batch"],
+        learning_rate_init=p["lr"], beta_1=p["beta"], random_state=0, **options,
+    )  # fmt: skip
+
+
+def mlp_digits(rng):
+    a, b, c, d = split("digits", rng, 150, 400)
+    space = mlp_space(rng)
+    return Objective(space, lambda p: log_loss(mlp(p, max_iter=8).fit(a, b), c, d))
 
 
 def sgd_cancer(rng):
@@ -406,7 +414,7 @@ OBJECTIVES = {
     "levy 8d": centred(8, -10.0, 10.0, levy, 1.0),
     "styblinski-tang 5d": mirrored([(-5, 5)] * 5, styblinski),
     "heavy tail 4d": heavy_tail,
-    "noisy 4d": noisy,
+    "noisy 4d": noisy(centred(4, -5.0, 5.0, lambda x: sum(x**2)), 3.0),
     "log-scaled": log_scaled,
     "integers": integers,
     "integers, steps": steps,

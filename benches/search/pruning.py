@@ -21,7 +21,7 @@ import pathlib
 
 import numpy as np
 
-from objectives import cat, flt, log_loss, split, whole
+from objectives import cat, flt, log_loss, mlp, mlp_space, split, whole
 from quality import report
 from samplers import open_study
 
@@ -34,24 +34,11 @@ def finite(loss):
 
 
 def mlp_digits(rng):
-    from sklearn.neural_network import MLPClassifier
-
     a, b, c, d = split("digits", rng, 200, 400)
-    shift = 10 ** rng.uniform(-0.7, 0.7)
-    space = [
-        flt("lr", 1e-4 * shift, 1.0 * shift, log=True),
-        flt("alpha", 1e-6, 1e1, log=True),
-        whole("hidden", 4, 64, log=True),
-        whole("batch", 8, 128, step=8),
-        cat("activation", ["relu", "tanh", "logistic"]),
-        flt("beta", 0.5, 0.999),
-    ]
+    space = mlp_space(rng)
 
     def train(p):
-        model = MLPClassifier(
-            (p["hidden"],), activation=p["activation"], alpha=p["alpha"], batch_size=p["batch"],
-            learning_rate_init=p["lr"], beta_1=p["beta"], random_state=0,
-        )  # fmt: skip
+        model = mlp(p)
         while True:
             model.partial_fit(a, b, classes=np.arange(10))
             yield finite(log_loss(model, c, d))
