@@ -130,6 +130,12 @@ impl Columns {
         &self.ranked
     }
 
+    /// How many of them are complete.
+    pub(super) fn complete(&self) -> usize {
+        let ranked = self.ranked.iter();
+        ranked.filter(|ranked| ranked.is_complete()).count()
+    }
+
     /// Numbers of trials that are running or wait.
     pub(super) fn open(&self) -> &[usize] {
         &self.open

@@ -71,12 +71,10 @@ impl Sampler for Tpe {
         if known < self.n_startup_trials {
             return Ok(Some(Qmc::new(self.seed).draw(space, number)));
         }
-        let complete = self.columns.ranked().iter();
-        let complete = complete.filter(|ranked| ranked.is_complete()).count();
         let is_models_turn = history.directions().len() == 1
             && known <= MODEL_UNTIL
-            && 2 * complete >= known
-            && !number.is_multiple_of(MODEL_EVERY);
+            && !number.is_multiple_of(MODEL_EVERY)
+            && 2 * self.columns.complete() >= known;
         let modelled = if is_models_turn {
             self.step
                 .propose(history, &self.columns, space, number, rng)
