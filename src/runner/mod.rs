@@ -46,7 +46,7 @@ pub use stop::{Stop, StopReason};
 pub(crate) use job::Job;
 pub(crate) use provenance::Origin;
 pub(crate) use resources::{Jobs, Slots, slots};
-pub(crate) use run::{check_space, ship_rest, wait_for_server};
+pub(crate) use run::{NEED_MB, check_space, free_bytes, ship_rest, wait_for_server};
 pub(crate) use session::{Company, Session, checkpoints};
 pub(crate) use spawn::Spawn;
 pub(crate) use stop::StopLevel;

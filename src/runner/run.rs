@@ -17,7 +17,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// Least free space in the store when a run starts.
-const NEED_MB: u64 = 64;
+pub(crate) const NEED_MB: u64 = 64;
 /// How long a run that was stopped waits for the rest to be shipped: whoever
 /// sent the signal has a limit of their own.
 const SYNC_WHEN_STOPPED: Duration = Duration::from_secs(5);
@@ -142,18 +142,21 @@ fn no_study(_: Ask) -> Answer {
 }
 
 pub(crate) fn check_space(folder: &Path) -> Result<(), RunError> {
-    let Ok(stat) = nix::sys::statvfs::statvfs(folder) else {
-        return Ok(());
-    };
-    let free_mb = stat.blocks_available() * stat.fragment_size() / 1_000_000;
-    if free_mb < NEED_MB {
-        return Err(RunError::NoSpace {
+    let free_mb = free_bytes(folder).map(|bytes| bytes / 1_000_000);
+    match free_mb {
+        Some(free_mb) if free_mb < NEED_MB => Err(RunError::NoSpace {
             folder: folder.to_owned(),
             free_mb,
             need_mb: NEED_MB,
-        });
+        }),
+        _ => Ok(()),
     }
-    Ok(())
+}
+
+/// What is free on the file system of a folder, if that tells.
+pub(crate) fn free_bytes(folder: &Path) -> Option<u64> {
+    let stat = nix::sys::statvfs::statvfs(folder).ok()?;
+    Some(stat.blocks_available() * stat.fragment_size())
 }
 
 pub(crate) async fn wait_for_server(

@@ -1,6 +1,7 @@
 //! The store: whether it can be written and locked, and what it lies on.
 
 use super::Check;
+use crate::runner::{NEED_MB, free_bytes};
 use crate::store::{Probe, Store, probe};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,7 +9,7 @@ use std::path::{Path, PathBuf};
 /// Below this, a checkpoint or two fill the disk.
 const ROOM_GB: f64 = 2.0;
 /// Below this, no run starts.
-const LEAST_GB: f64 = 0.064;
+const LEAST_GB: f64 = NEED_MB as f64 / 1e3;
 
 pub(super) struct Facts {
     root: PathBuf,
@@ -28,13 +29,12 @@ pub(super) fn gather(root: &Path) -> Facts {
         .find(|folder| folder.exists())
         .unwrap_or(root)
         .to_owned();
-    let stat = nix::sys::statvfs::statvfs(&folder).ok();
     let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
     let newest = Store::existing(root).and_then(|store| store.runs());
     Facts {
         root: root.to_owned(),
         probe: probe(&folder).map_err(|error| error.to_string()),
-        free_gb: stat.map(|stat| (stat.blocks_available() * stat.fragment_size()) as f64 / 1e9),
+        free_gb: free_bytes(&folder).map(|bytes| bytes as f64 / 1e9),
         kind: folder
             .canonicalize()
             .ok()
