@@ -16,6 +16,7 @@ mod visible;
 
 pub use card::{Clocks, Ecc, Gpu, Gpus, Memory, Mig, MigPart, Utilisation};
 pub use limit::{Limit, LimitError, Source, VARIABLE, gb};
+pub(crate) use nvml::lost;
 pub use nvml::{Driver, NoGpu};
 pub use process::{Process, Work, work_of};
 pub use visible::Unit;

@@ -14,6 +14,12 @@ pub enum NoGpu {
     /// The driver is not installed, or not given to this container.
     #[error("the NVIDIA driver is not installed (its library libnvidia-ml.so.1 can't be opened)")]
     NoDriver,
+    /// The driver's library and its kernel module are of different versions.
+    #[error(
+        "the NVIDIA driver doesn't answer: its library and its kernel module differ in version; \
+         restart the machine"
+    )]
+    Mismatch,
     /// The driver is installed and does not work.
     #[error("the NVIDIA driver doesn't answer: {0}")]
     NoAnswer(String),
@@ -30,12 +36,33 @@ impl NoGpu {
                 "explr trains on the CPU here; for a GPU, install NVIDIA's driver, or give the \
                  GPU to this container (`docker run --gpus all`)"
             }
-            Self::NoAnswer(_) => "`nvidia-smi` and `dmesg` may tell more",
+            Self::Mismatch | Self::NoAnswer(_) => "`nvidia-smi` and `dmesg` may tell more",
             Self::NoCard => {
                 "explr trains on the CPU here; in a container, begin it with `--gpus all`"
             }
         }
     }
+}
+
+impl From<NvmlError> for NoGpu {
+    fn from(error: NvmlError) -> Self {
+        match error {
+            NvmlError::LibloadingError(_) | NvmlError::LibraryNotFound => Self::NoDriver,
+            NvmlError::DriverNotLoaded => Self::NoAnswer("it is not loaded".to_owned()),
+            NvmlError::LibRmVersionMismatch => Self::Mismatch,
+            other => Self::NoAnswer(other.to_string()),
+        }
+    }
+}
+
+/// What decides whether a libtorch can use the GPUs.
+pub(crate) struct Abilities {
+    /// Version of the driver.
+    pub(crate) driver: String,
+    /// The newest CUDA that it can run, as in `12080`.
+    pub(crate) cuda: i32,
+    /// Name, UUID and compute capability of each card.
+    pub(crate) cards: Vec<(String, String, (u32, u32))>,
 }
 
 /// The driver, open.
@@ -44,20 +71,30 @@ pub struct Driver(Nvml);
 impl Driver {
     /// Opens the driver's library.
     pub fn open() -> Result<Self, NoGpu> {
-        let driver = Nvml::init().map(Self).map_err(|error| match error {
-            NvmlError::LibloadingError(_) | NvmlError::LibraryNotFound => NoGpu::NoDriver,
-            NvmlError::DriverNotLoaded => NoGpu::NoAnswer("it is not loaded".to_owned()),
-            NvmlError::LibRmVersionMismatch => NoGpu::NoAnswer(
-                "its library and its kernel module differ in version; restart the machine"
-                    .to_owned(),
-            ),
-            other => NoGpu::NoAnswer(other.to_string()),
-        })?;
-        match driver.0.device_count() {
-            Ok(0) => Err(NoGpu::NoCard),
-            Ok(_) => Ok(driver),
-            Err(error) => Err(NoGpu::NoAnswer(error.to_string())),
+        let nvml = Nvml::init()?;
+        match nvml.device_count()? {
+            0 => Err(NoGpu::NoCard),
+            _ => Ok(Self(nvml)),
         }
+    }
+
+    /// What the driver and the cards can do, all of them or none.
+    pub(crate) fn abilities(&self) -> Result<Abilities, NoGpu> {
+        let nvml = &self.0;
+        let part = |part: i32| u32::try_from(part).unwrap_or(0);
+        let card = |index| {
+            let card = nvml.device_by_index(index)?;
+            let capability = card.cuda_compute_capability()?;
+            let capability = (part(capability.major), part(capability.minor));
+            Ok((card.name()?, card.uuid()?, capability))
+        };
+        Ok(Abilities {
+            driver: nvml.sys_driver_version()?,
+            cuda: nvml.sys_cuda_driver_version()?,
+            cards: (0..nvml.device_count()?)
+                .map(card)
+                .collect::<Result<_, NvmlError>>()?,
+        })
     }
 
     /// Everything about every GPU.
@@ -94,6 +131,20 @@ impl Driver {
         gpus.number(variable("CUDA_VISIBLE_DEVICES"), by_bus);
         gpus
     }
+}
+
+/// The first of these GPUs that the driver has lost, by UUID.
+pub(crate) fn lost(gpus: &[String]) -> Option<&String> {
+    if gpus.is_empty() {
+        return None;
+    }
+    let nvml = Nvml::init().ok()?;
+    gpus.iter().find(|uuid| {
+        let answer = nvml
+            .device_by_uuid(uuid.as_str())
+            .and_then(|gpu| gpu.memory_info());
+        matches!(answer, Err(NvmlError::GpuLost | NvmlError::NotFound))
+    })
 }
 
 fn memory_of(device: &Device, processes: fn(&Device) -> Vec<Process>) -> Gpu {

@@ -7,8 +7,6 @@ use crate::config::{Config, DeviceChoice};
 use crate::gpu::{Driver, Limit};
 use explr_protocol::Device;
 use explr_protocol::control::MEMORY_VARIABLE;
-use nvml_wrapper::Nvml;
-use nvml_wrapper::error::NvmlError;
 use std::path::Path;
 
 /// What a worker gets of the machine.
@@ -324,20 +322,6 @@ fn gpus() -> Vec<Gpu> {
         })
     });
     units.collect()
-}
-
-/// The first of these GPUs that the driver has lost, by UUID.
-pub(super) fn lost(gpus: &[String]) -> Option<&String> {
-    if gpus.is_empty() {
-        return None;
-    }
-    let nvml = Nvml::init().ok()?;
-    gpus.iter().find(|uuid| {
-        let answer = nvml
-            .device_by_uuid(uuid.as_str())
-            .and_then(|gpu| gpu.memory_info());
-        matches!(answer, Err(NvmlError::GpuLost | NvmlError::NotFound))
-    })
 }
 
 fn count_u32(count: usize) -> u32 {

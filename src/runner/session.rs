@@ -9,9 +9,10 @@ use super::outcome::RunOutcome;
 use super::spawn::{Spawn, own_arguments};
 use super::stop::{Stop, StopLevel, StopReason};
 use super::template::Template;
-use super::{RunError, Sink, in_process, resources};
+use super::{RunError, Sink, in_process};
 use crate::Error;
 use crate::config::{CudaOom, Loaded, WorkerConfig, interpolate};
+use crate::gpu;
 use crate::report::{RunEvent, RunPlan};
 use crate::store::journal::Writer;
 use crate::store::{Manifest, RunDir, RunLock, Store};
@@ -224,7 +225,7 @@ impl Session {
     /// The failure, put down to the GPU where the driver has lost that: CUDA
     /// itself often knows of an unknown error only, or hangs.
     fn with_lost_gpu(&self, mut failure: Failure) -> Failure {
-        if let Some(gpu) = resources::lost(&self.job.granted.gpus) {
+        if let Some(gpu) = gpu::lost(&self.job.granted.gpus) {
             failure.class = FailureClass::GpuLost;
             failure.message = format!("the driver has lost {gpu}; {}", failure.message);
         }

@@ -3,14 +3,13 @@
 use super::Check;
 use super::libtorch::Found;
 use super::version::Version;
-use nvml_wrapper::Nvml;
-use nvml_wrapper::error::NvmlError;
+use crate::gpu::{self, NoGpu};
 use std::fs;
 use std::path::Path;
 
 /// What NVML says, and the bus.
 pub(super) struct Facts {
-    driver: Result<Driver, NoDriver>,
+    driver: Result<Driver, NoGpu>,
     /// An NVIDIA display adapter is on the PCI bus.
     on_bus: bool,
     in_container: bool,
@@ -33,15 +32,6 @@ pub(super) struct Gpu {
     capability: (u32, u32),
 }
 
-/// Why there is no driver.
-enum NoDriver {
-    /// No NVML on this machine.
-    Missing,
-    /// The library and the kernel's module are of different versions.
-    Mismatch,
-    Other(String),
-}
-
 pub(super) fn gather() -> Facts {
     Facts {
         driver: driver(),
@@ -56,33 +46,18 @@ impl Facts {
     }
 }
 
-fn driver() -> Result<Driver, NoDriver> {
-    let failed = |error| match error {
-        NvmlError::LibloadingError(_) | NvmlError::LibraryNotFound => NoDriver::Missing,
-        NvmlError::LibRmVersionMismatch => NoDriver::Mismatch,
-        other => NoDriver::Other(other.to_string()),
+fn driver() -> Result<Driver, NoGpu> {
+    let found = gpu::Driver::open()?.abilities()?;
+    let cuda = u32::try_from(found.cuda).unwrap_or(0);
+    let gpu = |(name, uuid, capability)| Gpu {
+        name,
+        uuid,
+        capability,
     };
-    let nvml = Nvml::init().map_err(failed)?;
-    let cuda = nvml.sys_cuda_driver_version().map_err(failed)?;
-    let cuda = u32::try_from(cuda).unwrap_or(0);
-    let gpu = |index| {
-        let gpu = nvml.device_by_index(index)?;
-        let capability = gpu.cuda_compute_capability()?;
-        let part = |part: i32| u32::try_from(part).unwrap_or(0);
-        Ok(Gpu {
-            name: gpu.name()?,
-            uuid: gpu.uuid()?,
-            capability: (part(capability.major), part(capability.minor)),
-        })
-    };
-    let count = nvml.device_count().map_err(failed)?;
     Ok(Driver {
-        version: nvml.sys_driver_version().map_err(failed)?,
+        version: found.driver,
         cuda: Version(cuda / 1000, cuda % 1000 / 10, 0),
-        gpus: (0..count)
-            .map(gpu)
-            .collect::<Result<_, NvmlError>>()
-            .map_err(failed)?,
+        gpus: found.cards.into_iter().map(gpu).collect(),
     })
 }
 
@@ -99,8 +74,7 @@ fn is_on_bus(devices: &Path) -> bool {
 
 pub(super) fn checks(facts: &Facts, libtorch: Option<&Found>) -> Vec<Check> {
     let driver = match &facts.driver {
-        Ok(driver) if !driver.gpus.is_empty() => driver,
-        Ok(_) => return vec![Check::not_applicable("GPU", "the driver sees none")],
+        Ok(driver) => driver,
         Err(why) => return vec![no_driver(why, facts.on_bus, facts.in_container)],
     };
     let mut checks = vec![Check::ok(
@@ -123,26 +97,27 @@ pub(super) fn checks(facts: &Facts, libtorch: Option<&Found>) -> Vec<Check> {
     checks
 }
 
-fn no_driver(why: &NoDriver, on_bus: bool, in_container: bool) -> Check {
+fn no_driver(why: &NoGpu, on_bus: bool, in_container: bool) -> Check {
     let name = "driver";
     match why {
-        NoDriver::Mismatch => Check::failure(
+        NoGpu::NoCard => Check::not_applicable("GPU", "the driver sees none"),
+        NoGpu::Mismatch => Check::failure(
             name,
             "the NVIDIA driver was updated, and its old module is still in the kernel",
             "sudo reboot",
         ),
-        NoDriver::Missing if !on_bus => Check::not_applicable("GPU", "no NVIDIA GPU and no driver"),
-        NoDriver::Missing if in_container => Check::warning(
+        NoGpu::NoDriver if !on_bus => Check::not_applicable("GPU", "no NVIDIA GPU and no driver"),
+        NoGpu::NoDriver if in_container => Check::warning(
             name,
             "the machine has an NVIDIA GPU, and this container was started without it",
             "docker run --gpus all ...    # needs the NVIDIA Container Toolkit on the host",
         ),
-        NoDriver::Missing => Check::failure(
+        NoGpu::NoDriver => Check::failure(
             name,
             "there is an NVIDIA GPU, and no driver for it",
             "sudo apt install nvidia-driver-570-open    # or newer; then reboot",
         ),
-        NoDriver::Other(why) => Check::failure(
+        NoGpu::NoAnswer(why) => Check::failure(
             name,
             format!("the NVIDIA driver does not answer: {why}"),
             "nvidia-smi    # says more; a reboot brings back a GPU that fell off the bus",
@@ -237,7 +212,7 @@ fn short(version: Version) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Driver, Facts, Found, Gpu, NoDriver, capability, checks, cuda, is_on_bus};
+    use super::{Driver, Facts, Found, Gpu, NoGpu, capability, checks, cuda, is_on_bus};
     use crate::verify::version::Version;
     use crate::verify::{Check, Verdict};
 
@@ -350,11 +325,11 @@ mod tests {
             };
             words(&checks(&facts, None))[0]
         };
-        assert_eq!(word(NoDriver::Missing, false, false), "not applicable");
-        assert_eq!(word(NoDriver::Missing, true, false), "failure");
-        assert_eq!(word(NoDriver::Missing, true, true), "warning");
-        assert_eq!(word(NoDriver::Mismatch, true, false), "failure");
-        let lost = NoDriver::Other("GPU is lost".to_owned());
+        assert_eq!(word(NoGpu::NoDriver, false, false), "not applicable");
+        assert_eq!(word(NoGpu::NoDriver, true, false), "failure");
+        assert_eq!(word(NoGpu::NoDriver, true, true), "warning");
+        assert_eq!(word(NoGpu::Mismatch, true, false), "failure");
+        let lost = NoGpu::NoAnswer("GPU is lost".to_owned());
         assert_eq!(word(lost, false, false), "failure");
     }
 
