@@ -34,6 +34,12 @@ def copy_code(modules: Iterable[str], folder: Path) -> Optional[str]:
     return _CODE if chosen else None
 
 
+def is_in(module: str, code: Path) -> bool:
+    """Whether a module was copied into a folder."""
+    path = code.joinpath(*module.split("."))
+    return path.with_suffix(".py").is_file() or (path / "__init__.py").is_file()
+
+
 def _source(module: Optional[ModuleType]) -> Optional[Path]:
     """The file of a module that is the user's own."""
     file, name = getattr(module, "__file__", None), getattr(module, "__name__", "__main__")

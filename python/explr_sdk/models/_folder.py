@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, Optional
+from typing import Any, Dict, Mapping, Optional, Sequence
 
 from explr_sdk.models._signature import Signature
 
@@ -23,7 +23,7 @@ class Flavor:
     """What the flavor's own `load_model` needs."""
     pyfunc: Dict[str, Any]
     """What `mlflow.pyfunc.load_model` needs."""
-    packages: List[str]
+    packages: Sequence[str]
     """The packages that loading needs."""
     code: Optional[str] = None
     """The folder of the train function's own modules."""
@@ -39,8 +39,8 @@ class Flavor:
 
     def _described(self, folder: Path) -> Dict[str, Any]:
         pyfunc = {
-            **self.pyfunc,
             "loader_module": f"mlflow.{self.name}",
+            **self.pyfunc,
             "python_version": platform.python_version(),
             "env": {"virtualenv": "python_env.yaml"},
         }
