@@ -26,6 +26,7 @@ mod engine;
 mod error;
 mod fleet;
 mod health;
+mod logged_models;
 mod names;
 mod others;
 mod retry;
