@@ -224,7 +224,8 @@ fn place(artifact_uri: &str, run_id: &str, name: &str) -> (Method, String) {
     )
 }
 
-fn encode(text: &str, also_plain: &str) -> String {
+/// Text as a part of an address.
+pub(super) fn encode(text: &str, also_plain: &str) -> String {
     text.bytes()
         .fold(String::with_capacity(text.len()), |mut out, byte| {
             let c = char::from(byte);

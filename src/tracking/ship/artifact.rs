@@ -1,13 +1,11 @@
 //! Brings artifacts to the server, and models as what they are.
 
 use super::{RunShip, Trouble, Verdict};
+use crate::tracking::MLMODEL;
 use crate::tracking::artifacts::{self, ArtifactFile, Destination, UploadError};
 use crate::tracking::client::Client;
 use crate::tracking::logged_models::is_model_name;
 use serde_json::json;
-
-/// The file that makes a folder a model.
-const MLMODEL: &str = "MLmodel";
 
 impl RunShip {
     pub(super) async fn send_artifact(
