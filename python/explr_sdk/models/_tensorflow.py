@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from explr_sdk.errors import LogError
+
 from explr_sdk.models._folder import Flavor
 from explr_sdk.models._keras import backend_package
 from explr_sdk.models._signature import Signature
@@ -20,8 +21,7 @@ def knows(model: Any) -> bool:
 
 def write(model: Any, folder: Path, example: Any) -> Flavor:
     """Writes the model as `mlflow.tensorflow` reads it."""
-    import tensorflow
-
+    tensorflow = sys.modules["tensorflow"]
     try:
         tensorflow.saved_model.save(model, str(folder / "tf2model"))
     except OSError:
