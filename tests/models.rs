@@ -6,11 +6,13 @@
     clippy::cast_sign_loss
 )]
 
+mod common;
 #[path = "tracking/support.rs"]
 #[allow(dead_code)]
 mod support;
 
 use explr::store::RunDir;
+use explr::store::journal::Writer;
 use explr_protocol::{Direction, Event, RunState, TrainingResult};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -29,13 +31,18 @@ fn shared() -> Arc<TestStore> {
     })
 }
 
-/// Writes a model that doubles its input, as a plug-in writes a TorchScript
-/// one, and records it.
+/// Logs a model that doubles its input, as a plug-in logs a TorchScript one.
 fn log_model(run: &mut TestRun, name: &str) {
+    write_model(&run.run, name);
+    let path = name.to_owned();
+    run.log(Event::Artifact { path });
+}
+
+fn write_model(run: &RunDir, name: &str) {
     const SAVE: &str = "import sys, torch\n\
         class Double(torch.nn.Module):\n    def forward(self, x):\n        return 2 * x\n\
         torch.jit.trace(Double(), torch.zeros(3)).save(sys.argv[1])";
-    let folder = run.run.artifact_dir().join(name);
+    let folder = run.artifact_dir().join(name);
     std::fs::create_dir_all(folder.join("data")).unwrap();
     let file = folder.join("data/model.pth");
     python(&["-c", SAVE, file.to_str().unwrap()]);
@@ -52,8 +59,6 @@ fn log_model(run: &mut TestRun, name: &str) {
     ] {
         std::fs::write(folder.join(file), content).unwrap();
     }
-    let path = name.to_owned();
-    run.log(Event::Artifact { path });
 }
 
 /// A run that trained a model and has come to its end.
@@ -362,4 +367,69 @@ fn what_can_t_be_registered_is_said_with_what_there_is() {
     let said = refusal(&store, &["models", "list", "chose"], 2);
     assert!(said.contains("no model `chose` is registered"), "{said}");
     refusal(&store, &["models", "show", "chosen", "best"], 2);
+}
+
+#[test]
+fn the_model_of_a_trial_is_registered_by_the_study_s_name() {
+    let store = shared();
+    let url = store.server();
+    let space = "search_space:\n  x: {type: float, low: -5, high: 5}\n  y: {type: float, low: -5, high: 5}\n";
+    let project = common::Project::new("bowl", space);
+    assert!(project.tune(&["--n-trials", "4"]).status.success());
+    let history = project.history("test");
+    let best = history.best().unwrap().number;
+    let other = (best + 1) % 4;
+    for number in [best, other] {
+        let run = project.run_of(history.trial(number).unwrap());
+        write_model(&run, "model");
+        let path = "model".to_owned();
+        let mut writer = Writer::open(&run.journal_path()).unwrap();
+        writer.append(&Event::Artifact { path }).unwrap();
+    }
+    let register = |run: &str| {
+        let mut command = project.explr();
+        command.args([
+            "models",
+            "register",
+            run,
+            "bowl",
+            "--tracking-uri",
+            &url,
+            "--json",
+        ]);
+        let output = command.output().unwrap();
+        println!("{}", common::stderr(&output));
+        output
+    };
+    let version = |run: &str| -> Value { serde_json::from_slice(&register(run).stdout).unwrap() };
+    let of_trial = |number: u64| {
+        let run = project.run_of(history.trial(number).unwrap());
+        json!(run.id().as_str())
+    };
+    assert_eq!(version("best of test")["run"], of_trial(best));
+    let second = version(&format!("test#{other}"));
+    assert_eq!(
+        (&second["run"], &second["version"]),
+        (&of_trial(other), &json!(2))
+    );
+    assert_eq!(version(&format!("test#{best}"))["version"], 1);
+    let unknown = register("test#17");
+    assert!(common::stderr(&unknown).contains("study test has no trial 17; it has 4"));
+    let unknown = register("best of nothing");
+    assert_eq!(
+        unknown.status.code(),
+        Some(2),
+        "{}",
+        common::stderr(&unknown)
+    );
+    let mut command = project.explr();
+    command.args(["models", "list", "bowl", "--tracking-uri", &url]);
+    let list = String::from_utf8(command.output().unwrap().stdout).unwrap();
+    let runs: Vec<_> = list
+        .lines()
+        .skip(1)
+        .map(|line| line.split_whitespace().nth(1))
+        .collect();
+    let names = [format!("test#{other}"), format!("test#{best}")];
+    assert_eq!(runs, [Some(&*names[0]), Some(&*names[1])], "{list}");
 }

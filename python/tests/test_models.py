@@ -119,6 +119,11 @@ class ModelsTest(unittest.TestCase):
             script = torch.jit.trace(model.eval(), torch.ones(3, 4))
             models.save(script, MODELS / "script", input_example=torch.ones(3, 4))
             models.save(Here(), MODELS / "main")
+            # As it would be for a model on a GPU.
+            from explr_sdk.models import _torch
+            _torch._is_elsewhere = lambda model: True
+            models.save(model, MODELS / "moved")
+            models.save(script, MODELS / "moved script")
             # A model that the example does not fit is saved all the same.
             models.save(model, MODELS / "misfit", input_example=torch.ones(3, 9))
             assert "mlflow" not in sys.modules
@@ -136,7 +141,8 @@ class ModelsTest(unittest.TestCase):
             import mlflow.pytorch
             x = numpy.ones((1, 4), dtype="float32")
             told = {}
-            for name in ["own", "compiled", "script", "main", "misfit"]:
+            names = ["own", "compiled", "script", "moved", "moved script", "main", "misfit"]
+            for name in names:
                 path = f"{MODELS}/{name}"
                 told[name] = mlflow.pyfunc.load_model(path).predict(x).tolist()
                 model = mlflow.pytorch.load_model(path)
@@ -151,7 +157,7 @@ class ModelsTest(unittest.TestCase):
             """
         )
         expected = json.loads(out.splitlines()[-1])
-        for name in ("own", "compiled", "script"):
+        for name in ("own", "compiled", "script", "moved", "moved script"):
             self.assertEqual(loaded[name], expected, name)
         self.assertEqual(loaded["misfit"], [*expected, None])
         self.assertEqual(loaded["main"], [[3.0] * 4])
