@@ -72,22 +72,11 @@ fn bring(settings: &Settings, run: &RunDir) -> anyhow::Result<()> {
 
 fn describe(registry: &Registry, registered: &Registered, run: &RunDir, artifact: &str) -> String {
     let version = &registered.version;
-    let verb = if registered.created {
-        "is"
-    } else {
-        "was already"
-    };
-    let aliases: Vec<_> = version
-        .aliases
-        .iter()
-        .map(|alias| format!("@{alias}"))
-        .collect();
-    let aliases = match aliases.as_slice() {
-        [] => String::new(),
-        all => format!(", {}", all.join(", ")),
-    };
+    let aliases = version.aliases.iter();
+    let aliases: String = aliases.map(|alias| format!(" @{alias}")).collect();
+    let already = if registered.created { "" } else { "already " };
     printable(&format!(
-        "{} version {}{aliases} {verb} {artifact} of run {}\n{}\n{}\n",
+        "{} version {}{aliases}: {already}registered, {artifact} of run {}\n{}\n{}\n",
         version.name,
         version.number,
         run.id().short(),
