@@ -123,7 +123,13 @@ fn predictions(url: &str, uri: &str) -> String {
 #[test]
 fn a_model_is_one_logged_model_with_its_files_and_results() {
     let store = shared();
-    let run = trained(&store, "logged");
+    let mut run = store.new_run("logged");
+    run.state(RunState::Running);
+    log_model(&mut run, "model");
+    assert_eq!(store.ship(&run).left, 0);
+    // A better one takes its place.
+    log_model(&mut run, "model");
+    end(&mut run);
     assert_eq!(store.ship(&run).left, 0);
     let url = store.server();
     let seen = seen_once(&url, &run);
@@ -242,8 +248,9 @@ fn a_registered_model_loads_by_its_alias() {
         &["models", "register", short, "double", "--alias", "tested"],
     );
     let said = String::from_utf8(said.stdout).unwrap();
-    let start =
-        format!("double version 1 @champion @tested: already registered, model of run {short}\n");
+    let start = format!(
+        "double version 1 (@champion, @tested): already registered, model of run {short}\n"
+    );
     assert!(said.starts_with(&start), "{said}");
 
     // Another run is another version, and takes the alias over.

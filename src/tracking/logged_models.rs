@@ -21,6 +21,11 @@ struct Model {
     info: LoggedModel,
 }
 
+#[derive(Deserialize)]
+struct Created {
+    model: Model,
+}
+
 /// A logged model to find or make.
 #[derive(Debug)]
 pub(super) struct NewModel<'a> {
@@ -50,10 +55,6 @@ impl Client {
         };
         if found.is_some() {
             return Ok(found);
-        }
-        #[derive(Deserialize)]
-        struct Created {
-            model: Model,
         }
         let request = json!({
             "experiment_id": new.experiment_id,

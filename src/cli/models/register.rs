@@ -1,4 +1,4 @@
-use super::{as_json, named, settings};
+use super::{aliases, as_json, named, settings};
 use crate::cli::runs::{StoreArgs, emit, output::emit_json};
 use anyhow::Context;
 use explr::Exit;
@@ -72,8 +72,10 @@ fn bring(settings: &Settings, run: &RunDir) -> anyhow::Result<()> {
 
 fn describe(registry: &Registry, registered: &Registered, run: &RunDir, artifact: &str) -> String {
     let version = &registered.version;
-    let aliases = version.aliases.iter();
-    let aliases: String = aliases.map(|alias| format!(" @{alias}")).collect();
+    let aliases = match aliases(version) {
+        aliases if aliases.is_empty() => aliases,
+        aliases => format!(" ({aliases})"),
+    };
     let already = if registered.created { "" } else { "already " };
     printable(&format!(
         "{} version {}{aliases}: {already}registered, {artifact} of run {}\n{}\n{}\n",
