@@ -1,0 +1,64 @@
+"""The run's checkpoints: written whole or not at all, and found again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Optional, Union
+
+from explr_sdk import _artifacts, _tail
+from explr_sdk._host import Host
+from explr_sdk._numbers import integer
+from explr_sdk.errors import LogError
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A checkpoint that training goes on from."""
+
+    #: Its file or folder.
+    path: Path
+    #: Epochs completed when it was taken: the next epoch, counted from 0.
+    epoch: int
+    #: Optimiser steps completed when it was taken.
+    step: int
+
+
+class Checkpoints:
+    """Saves and finds the checkpoints of a run."""
+
+    def __init__(self, host: Host, folder: Path, attempt: int) -> None:
+        """The checkpoints in ``folder``."""
+        self._host = host
+        self._folder = folder
+        # Of the attempts before nothing is lived again in the first.
+        self._resuming = attempt > 1
+
+    def save(self, name: Union[str, Path], write: _artifacts.Write, epoch: int, step: int) -> Path:
+        """Makes ``name`` with a function that writes a file or folder to the path it is given."""
+        name = Path(name)
+        if name.is_absolute() or not name.parts or ".." in name.parts:
+            raise LogError(f"`{name}` can't be the name of a checkpoint: give a name without `..`")
+        counts = {"epoch": integer(epoch, "`epoch`"), "step": integer(step, "`step`")}
+        if min(counts.values()) < 0:
+            raise LogError(f"`epoch` and `step` of the checkpoint `{name}` must be 0 or more")
+        try:
+            _artifacts.place(self._folder, str(name), write)
+        except OSError as error:
+            raise LogError(f"can't write the checkpoint `{self._folder / name}`: {error}") from error
+        self._host.log_event({"type": "checkpoint", "path": str(name), **counts})
+        return self._folder / name
+
+    def latest(self) -> Optional[Checkpoint]:
+        """The newest checkpoint that the journal holds and that exists."""
+        newest = None
+        for record in _tail.read(self._host.path, ("checkpoint",)):
+            if (self._folder / record["path"]).exists():
+                newest = record
+        if newest is None:
+            self._host.tell_start()
+            return None
+        if self._resuming and newest["seq"] < self._host.length_before:
+            self._resuming = False
+            self._host.tell_resumed(newest["seq"], newest["path"])
+        return Checkpoint(self._folder / newest["path"], newest["epoch"], newest["step"])
