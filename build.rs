@@ -17,8 +17,9 @@ fn main() -> io::Result<()> {
         let name = file
             .strip_prefix(root.join("python"))
             .map_err(io::Error::other)?;
+        let (name, file) = (name.to_string_lossy(), file.to_string_lossy());
         // `include_bytes!` makes cargo look at the file itself.
-        let _ = write!(list, "({:?}, include_bytes!({:?}).as_slice()),", name, file);
+        let _ = write!(list, "({name:?}, include_bytes!({file:?}).as_slice()),");
     }
     list.push(']');
     let out = PathBuf::from(env::var_os("OUT_DIR").unwrap_or_default());

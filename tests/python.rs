@@ -1,6 +1,6 @@
 //! Functions of Python are trained like those of plugins.
 
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::float_cmp)]
 
 mod common;
 
@@ -23,7 +23,7 @@ fn everything_it_logs_is_in_the_journal() {
     let output = project.run(&[]);
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     let run = project.only_run();
-    let losses = [0.25, 0.0625, 0.015625].map(|loss| ("loss".to_owned(), loss));
+    let losses = [0.25, 0.0625, 0.015_625].map(|loss| ("loss".to_owned(), loss));
     let logged = metrics(&run)
         .into_iter()
         .map(|(name, _, value)| (name, value));

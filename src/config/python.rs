@@ -1,5 +1,7 @@
 //! Names of functions of Python.
 
+use std::path::Path;
+
 /// A function of Python: `module:function` or `file.py:function`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Target<'a> {
@@ -26,7 +28,10 @@ impl<'a> Target<'a> {
         if !is_dotted(function) {
             return Err(format!("`{function}` can't be the name of a function"));
         }
-        let place = if place.ends_with(".py") {
+        let is_file = Path::new(place)
+            .extension()
+            .is_some_and(|kind| kind == "py");
+        let place = if is_file {
             Place::File(place)
         } else if is_dotted(place) {
             Place::Module(place)

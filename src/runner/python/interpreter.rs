@@ -95,7 +95,7 @@ impl Way {
         // Its own idea of its path, for uv's sake.
         let question = "import sys; print(*sys.version_info[:3], sys.executable)";
         command.args(["-c", question]).stdin(Stdio::null());
-        let shown = format!("{:?}", command.get_program()).replace('"', "");
+        let shown = command.get_program().display().to_string();
         let output = match command.output() {
             Ok(output) => output,
             Err(source) => {
@@ -152,13 +152,12 @@ mod tests {
         for folder in [&near, &bin] {
             fs::create_dir_all(folder).unwrap();
         }
-        let around = |virtual_env| Surroundings {
-            virtual_env,
-            path: Some(bin.as_os_str()),
-        };
         let look = |given: Option<&str>, venv: Option<&Path>| {
-            let venv = venv.map(Path::as_os_str);
-            find(given.map(Path::new), &[&near], &around(venv))
+            let around = Surroundings {
+                virtual_env: venv.map(Path::as_os_str),
+                path: Some(bin.as_os_str()),
+            };
+            find(given.map(Path::new), &[&near], &around)
         };
         assert!(look(None, None).is_err());
 

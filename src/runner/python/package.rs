@@ -10,6 +10,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 /// Path and content of each file.
 const FILES: &[(&str, &[u8])] = &include!(concat!(env!("OUT_DIR"), "/python_package.rs"));
 
+/// How often this process has begun to fill it.
+static UNPACKED: AtomicU32 = AtomicU32::new(0);
+
 /// The folder to look for modules in, under `store`; it is filled if it isn't
 /// there.
 pub(super) fn unpack(store: &Path) -> io::Result<PathBuf> {
@@ -19,7 +22,6 @@ pub(super) fn unpack(store: &Path) -> io::Result<PathBuf> {
         return Ok(folder);
     }
     crate::store::make_dir(&all).map_err(io::Error::other)?;
-    static UNPACKED: AtomicU32 = AtomicU32::new(0);
     let number = UNPACKED.fetch_add(1, Ordering::Relaxed);
     let fresh = all.join(format!("{}.{number}.tmp", std::process::id()));
     for (name, content) in FILES {
