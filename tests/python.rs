@@ -127,6 +127,28 @@ fn modules_are_found_beside_the_configuration_and_in_the_current_folder() {
 }
 
 #[test]
+fn the_configuration_adds_to_the_environment_that_a_module_is_imported_in() {
+    let project = Project::python("fixture.py:descend", "");
+    let folder = project.path().join("library");
+    std::fs::create_dir(&folder).unwrap();
+    let module = "import os\nimport explr_sdk\nWORD = os.environ['WORD']\n\n\n\
+                  def train_model(ctx):\n    return {'hello': 0, 'there': 1}[WORD]\n";
+    std::fs::write(folder.join("library.py"), module).unwrap();
+    let path = format!("worker.env.PYTHONPATH={}", folder.display());
+    let train = ["--train-fn", "library:train_model"];
+    let settings = [path.as_str(), "worker.env.WORD=there"];
+    let output = project.run(&[&train[..], &settings].concat());
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let space = [
+        "search_space.x={type: float, low: 0, high: 1}",
+        "tune.n_trials=2",
+    ];
+    let output = project.tune(&[&train[..], &settings, &space].concat());
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert!(!stderr(&output).contains("afresh"), "{}", stderr(&output));
+}
+
+#[test]
 fn a_study_forks_its_trials_and_prunes_them() {
     let more = "search_space: {x: {type: float, low: -10, high: 10}}\n\
                 tune: {n_trials: 12, pruner: {name: median, n_startup_trials: 2}, jobs: 2}";

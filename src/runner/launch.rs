@@ -1,19 +1,42 @@
 //! Which program is a worker, and which is a template.
 
-use super::RunError;
+use super::{Granted, RunError};
+use crate::config::{WorkerConfig, interpolate};
 use explr_protocol::control::{Code, PythonCode};
 use std::ffi::OsString;
 use std::path::PathBuf;
+
+/// Where Python looks for modules.
+const PYTHON_PATH: &str = "PYTHONPATH";
 
 /// A program with what it is started with.
 pub(crate) struct Launch {
     pub(crate) program: PathBuf,
     pub(crate) arguments: Vec<OsString>,
-    /// Variables that the user may set otherwise.
-    pub(crate) environment: Vec<(String, String)>,
+    /// What it needs in its environment.
+    variables: Vec<(String, String)>,
 }
 
 impl Launch {
+    /// The environment of the process: what it gets of the machine, what it
+    /// needs, and what the user wants.
+    pub(crate) fn environment(
+        &self,
+        granted: &Granted,
+        worker: &WorkerConfig,
+    ) -> Result<Vec<(String, String)>, RunError> {
+        let mut further = self.variables.clone();
+        for (name, value) in &worker.env {
+            let value = interpolate::text(value)?;
+            match further.iter_mut().find(|(own, _)| own == name) {
+                Some((own, path)) if own == PYTHON_PATH => *path = format!("{path}:{value}"),
+                Some((_, own)) => *own = value,
+                None => further.push((name.clone(), value)),
+            }
+        }
+        Ok(granted.environment_with(further))
+    }
+
     /// A worker for `code`.
     pub(crate) fn worker(code: &Code) -> Result<Self, RunError> {
         match code {
@@ -42,28 +65,28 @@ fn own(arguments: Vec<OsString>) -> Result<Launch, RunError> {
     Ok(Launch {
         program,
         arguments,
-        environment: Vec::new(),
+        variables: Vec::new(),
     })
 }
 
 fn python(code: &PythonCode, module: &str) -> Launch {
     let mut path = code.package.clone().into_os_string();
-    if let Some(given) = std::env::var_os("PYTHONPATH").filter(|given| !given.is_empty()) {
+    if let Some(given) = std::env::var_os(PYTHON_PATH).filter(|given| !given.is_empty()) {
         path.push(":");
         path.push(given);
     }
     let variable = |name: &str, value: &str| (name.to_owned(), value.to_owned());
-    let mut environment = vec![
+    let mut variables = vec![
         // What it prints is shown when it is printed.
         variable("PYTHONUNBUFFERED", "1"),
         // A crash leaves the stack of Python in the log.
         variable("PYTHONFAULTHANDLER", "1"),
     ];
-    environment.retain(|(name, _)| std::env::var_os(name).is_none());
-    environment.push(variable("PYTHONPATH", &path.to_string_lossy()));
+    variables.retain(|(name, _)| std::env::var_os(name).is_none());
+    variables.push(variable(PYTHON_PATH, &path.to_string_lossy()));
     Launch {
         program: code.interpreter.clone(),
         arguments: vec!["-m".into(), module.into()],
-        environment,
+        variables,
     }
 }

@@ -270,19 +270,12 @@ impl Session {
     }
 
     fn spawn(&self, template: Option<Arc<Template>>) -> Result<Spawn, Error> {
-        let Launch {
-            program,
-            arguments,
-            environment: mut further,
-        } = Launch::worker(&self.job.code)?;
-        for (name, value) in &self.job.loaded.config.worker.env {
-            let value = interpolate::text(value).map_err(RunError::from)?;
-            further.push((name.clone(), value));
-        }
-        let environment = self.job.granted.environment_with(further);
+        let launch = Launch::worker(&self.job.code)?;
+        let worker = &self.job.loaded.config.worker;
+        let environment = launch.environment(&self.job.granted, worker)?;
         Ok(Spawn {
-            program,
-            arguments,
+            program: launch.program,
+            arguments: launch.arguments,
             environment,
             folder: std::env::current_dir().unwrap_or_else(|_| self.dir.path().to_owned()),
             run_id: self.dir.id().to_string(),

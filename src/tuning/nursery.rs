@@ -39,10 +39,11 @@ impl Nursery {
             Start::Fresh => None,
         };
         let spawn = launch.map(|launch| {
+            let environment = launch.environment(granted, worker)?;
             let spawn = Spawn {
                 program: launch.program,
                 arguments: launch.arguments,
-                environment: granted.environment_with(launch.environment),
+                environment,
                 folder: std::env::current_dir().unwrap_or_default(),
                 run_id: String::new(),
                 log,
@@ -52,11 +53,11 @@ impl Nursery {
                 code: code.clone(),
                 device: granted.device,
             };
-            (spawn, loads)
+            Ok::<_, RunError>((spawn, loads))
         });
         Ok(Self {
             state: Mutex::new(State::Empty),
-            spawn,
+            spawn: spawn.transpose()?,
             limit: worker.heartbeat_timeout.0,
         })
     }
