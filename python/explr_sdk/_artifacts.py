@@ -12,7 +12,7 @@ import itertools
 import os
 import shutil
 from pathlib import Path
-from typing import Callable, List
+from typing import Callable
 
 from explr_sdk._names import check_artifact
 from explr_sdk.errors import LogError
@@ -112,7 +112,7 @@ def _move(source: Path, target: Path, folder: Path) -> None:
     source.rename(target)
 
 
-def _copy_all(root: Path, files: List[Path], target: Path) -> None:
+def _copy_all(root: Path, files: list[Path], target: Path) -> None:
     target.mkdir()
     for file in files:
         copy = target / file.relative_to(root)
@@ -120,7 +120,7 @@ def _copy_all(root: Path, files: List[Path], target: Path) -> None:
         shutil.copyfile(file, copy)
 
 
-def _list(root: Path, folder: Path) -> List[Path]:
+def _list(root: Path, folder: Path) -> list[Path]:
     """All files below ``folder``. Links to folders or out of ``root`` are refused."""
     files = []
     for path in sorted(folder.iterdir()):

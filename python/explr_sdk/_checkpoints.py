@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Optional, Union
 
 from explr_sdk import _artifacts, _tail
 from explr_sdk._host import Host
@@ -34,7 +33,7 @@ class Checkpoints:
         # Of the attempts before nothing is lived again in the first.
         self._resuming = attempt > 1
 
-    def save(self, name: Union[str, Path], write: _artifacts.Write, epoch: int, step: int) -> Path:
+    def save(self, name: str | Path, write: _artifacts.Write, epoch: int, step: int) -> Path:
         """Makes ``name`` with a function that writes a file or folder to the path it is given."""
         name = Path(name)
         if name.is_absolute() or not name.parts or ".." in name.parts:
@@ -45,11 +44,13 @@ class Checkpoints:
         try:
             _artifacts.place(self._folder, str(name), write)
         except OSError as error:
-            raise LogError(f"can't write the checkpoint `{self._folder / name}`: {error}") from error
+            raise LogError(
+                f"can't write the checkpoint `{self._folder / name}`: {error}"
+            ) from error
         self._host.log_event({"type": "checkpoint", "path": str(name), **counts})
         return self._folder / name
 
-    def latest(self) -> Optional[Checkpoint]:
+    def latest(self) -> Checkpoint | None:
         """The newest checkpoint that the journal holds and that exists."""
         newest = None
         for record in _tail.read(self._host.path, ("checkpoint",)):

@@ -5,20 +5,21 @@ It carries nothing that must last; the journal does.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
 import socket
 import sys
 from threading import Lock
-from typing import Any, Dict, Optional
+from typing import Any
 
 #: Environment variable that holds the number of the descriptor.
 FD_VARIABLE = "EXPLR_CONTROL_FD"
 #: Environment variable that marks every process of a run.
 RUN_VARIABLE = "EXPLR_RUN_ID"
 
-Message = Dict[str, Any]
+Message = dict[str, Any]
 
 
 class Control:
@@ -33,13 +34,10 @@ class Control:
     def send(self, message: Message) -> None:
         """Sends a message. An orchestrator that is gone is the watchdog's business."""
         line = json.dumps(message, separators=(",", ":")).encode() + b"\n"
-        with self._sending:
-            try:
-                self._stream.sendall(line)
-            except OSError:
-                pass
+        with self._sending, contextlib.suppress(OSError):
+            self._stream.sendall(line)
 
-    def receive(self) -> Optional[Message]:
+    def receive(self) -> Message | None:
         """The next message; none when the orchestrator is gone. For one thread at a time."""
         while True:
             line, newline, rest = self._received.partition(b"\n")

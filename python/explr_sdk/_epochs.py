@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from typing import Callable, Iterator, Optional, Sequence
+from collections.abc import Iterator, Sequence
+from typing import Callable
 
 
 def count(
     planned: Sequence[int],
     stop_requested: Callable[[], bool],
-    time_left: Callable[[], Optional[float]],
+    time_left: Callable[[], float | None],
     progress: Callable[[int, int], None],
 ) -> Iterator[int]:
     """The epochs that are still to be done, shown as they begin.
@@ -29,7 +30,7 @@ def count(
         yield epoch
 
 
-def affordable(spent: float, done: int, left: Optional[float]) -> Optional[int]:
+def affordable(spent: float, done: int, left: float | None) -> int | None:
     """How many further epochs fit into the time that is left, when ``done`` took ``spent``.
 
     None for any number. Nothing is known before the first: it gets its chance.

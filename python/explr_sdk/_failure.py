@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import sys
 import sysconfig
 import traceback
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import Dict, Iterator, Optional, Tuple
 
 from explr_sdk.errors import TrialPruned
 
-Failure = Dict[str, str]
+Failure = dict[str, str]
 
 #: The longest message that is kept; some libraries print whole programs.
 _LONGEST = 20_000
@@ -34,13 +35,13 @@ _PACKAGE = os.path.dirname(os.path.abspath(__file__)) + os.sep
 class LoadError(Exception):
     """The train function could not be found; ``failure`` is the outcome."""
 
-    def __init__(self, message: str, location: Optional[str] = None) -> None:
+    def __init__(self, message: str, location: str | None = None) -> None:
         """With the place in the user's code, where it is known."""
         super().__init__(message)
         self.failure = failure("plugin", message, location)
 
 
-def failure(kind: str, message: str, location: Optional[str] = None) -> Failure:
+def failure(kind: str, message: str, location: str | None = None) -> Failure:
     """A failure of the class ``kind``."""
     if len(message) > _LONGEST:
         message = f"{message[:_LONGEST]}\n... ({len(message) - _LONGEST} characters more)"
@@ -51,13 +52,13 @@ def failure(kind: str, message: str, location: Optional[str] = None) -> Failure:
     return found
 
 
-def of_exception(error: BaseException) -> Failure:
+def of_exception(error: BaseException, function: object) -> Failure:
     """The failure that an exception of the train function is."""
     if isinstance(error, SystemExit):
         message = f"the train function called sys.exit({error.code!r}) instead of returning"
         return failure("exit", message, location(error))
     kind = "cuda_oom" if any(map(_out_of_memory, _chain(error))) else "error"
-    return failure(kind, message_of(error), location(error))
+    return failure(kind, message_of(error), location(error) or definition(function))
 
 
 def message_of(error: BaseException) -> str:
@@ -68,7 +69,7 @@ def message_of(error: BaseException) -> str:
     return "\n".join(lines)
 
 
-def location(error: BaseException) -> Optional[str]:
+def location(error: BaseException) -> str | None:
     """``file:line`` of the deepest frame in the user's own code."""
     if isinstance(error, SyntaxError) and error.filename and _is_users(error.filename):
         return f"{_short(error.filename)}:{error.lineno}"
@@ -81,7 +82,7 @@ def location(error: BaseException) -> Optional[str]:
 
 def report(error: BaseException) -> str:
     """The traceback, without the frames that called the train function."""
-    trace: Optional[TracebackType] = error.__traceback__
+    trace: TracebackType | None = error.__traceback__
     while trace and trace.tb_next and not _is_users(trace.tb_frame.f_code.co_filename):
         trace = trace.tb_next
     return "".join(traceback.format_exception(type(error), error, trace))
@@ -111,9 +112,9 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
         yield cause
 
 
-def _causes(error: BaseException) -> Iterator[Tuple[BaseException, str]]:
+def _causes(error: BaseException) -> Iterator[tuple[BaseException, str]]:
     seen = {id(error)}
-    next_one: Optional[BaseException] = error
+    next_one: BaseException | None = error
     while next_one is not None:
         if next_one.__cause__ is not None:
             next_one, relation = next_one.__cause__, "caused by"
@@ -130,7 +131,7 @@ def _causes(error: BaseException) -> Iterator[Tuple[BaseException, str]]:
 def _describe(error: BaseException) -> str:
     kind = type(error)
     name = kind.__qualname__
-    if kind.__module__ not in ("builtins", "__main__"):
+    if kind.__module__.split(".")[0] not in ("builtins", "__main__", "explr_sdk"):
         name = f"{kind.__module__}.{name}"
     try:
         text = str(error)
@@ -150,7 +151,7 @@ def _is_users(file: str) -> bool:
     return not path.startswith(_library())
 
 
-def _library() -> Tuple[str, ...]:
+def _library() -> tuple[str, ...]:
     paths = {sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib")}
     return tuple(path + os.sep for path in paths if path)
 
@@ -164,8 +165,14 @@ def _short(file: str) -> str:
         return str(path)
 
 
+def definition(function: object) -> str | None:
+    """``file:line`` where a function begins."""
+    code = getattr(inspect.unwrap(function) if callable(function) else None, "__code__", None)
+    return None if code is None else f"{_short(code.co_filename)}:{code.co_firstlineno}"
+
+
 def show(error: BaseException) -> str:
     """Writes the traceback to the worker's log, and returns it."""
-    text = report(error)
+    text = report(error) if location(error) else f"{message_of(error)}\n"
     print(text, file=sys.stderr, end="", flush=True)
-    return text
+    return text.rstrip()

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Lock, RLock
-from typing import Any, Callable, Dict, List, Optional, Tuple
+from typing import Any, Callable
 
 from explr_sdk import _replay
 from explr_sdk._journal import Writer
@@ -16,7 +17,7 @@ from explr_sdk._numbers import integer, number, read
 from explr_sdk._replay import REPORT, Replay
 from explr_sdk.errors import JournalError, LogError
 
-Event = Dict[str, Any]
+Event = dict[str, Any]
 
 #: Log lines that wait to be shown; the journal has them all.
 _LOG_BACKLOG = 1000
@@ -42,29 +43,29 @@ class Host:
         # From where a later attempt lives again must be said before its first metric.
         self._resume_due = attempt > 1
         self._replay = Replay()
-        self._old_params: Optional[Dict[str, Any]] = None if attempt > 1 else {}
-        self._keys: Dict[str, str] = {}
-        self._next_steps: Dict[str, int] = {}
+        self._old_params: dict[str, Any] | None = None if attempt > 1 else {}
+        self._keys: dict[str, str] = {}
+        self._next_steps: dict[str, int] = {}
         self._asking = Lock()
         self._answers: SimpleQueue[Event] = SimpleQueue()
         self._news = RLock()
         self._told: Event = {}
         self._told_changed = False
-        self._latest: Dict[str, float] = {}
+        self._latest: dict[str, float] = {}
         self._logged = 0
         self._logged_before = 0
         self._highest_step = 0
-        self._logs: List[Event] = []
+        self._logs: list[Event] = []
         #: Step and value of the last report of this attempt.
-        self.last_report: Optional[Tuple[int, float]] = None
-        self._failure: Optional[str] = None
+        self.last_report: tuple[int, float] | None = None
+        self._failure: str | None = None
         self._failure_told = False
-        self._gone: Optional[str] = None
+        self._gone: str | None = None
         os.register_at_fork(after_in_child=self._forget)
 
     # What the train function does.
 
-    def log_metric(self, name: str, value: float, step: Optional[int]) -> None:
+    def log_metric(self, name: str, value: float, step: int | None) -> None:
         """Appends a metric; without a step, at the one after its last."""
         key = self._keys.get(name) or self._admit(name)
         if self._resume_due:
@@ -80,10 +81,9 @@ class Host:
                 raise
         self._latest[name] = value
         self._logged += 1
-        if step > self._highest_step:
-            self._highest_step = step
+        self._highest_step = max(self._highest_step, step)
 
-    def log_metrics(self, metrics: Dict[str, float], step: Optional[int]) -> None:
+    def log_metrics(self, metrics: dict[str, float], step: int | None) -> None:
         """Appends metrics of one step, all or none."""
         keys = {self._keys.get(name) or self._admit(name): name for name in metrics}
         if not keys:
@@ -129,17 +129,15 @@ class Host:
         with self._news:
             if len(self._logs) < _LOG_BACKLOG:
                 self._logs.append({"type": "log", "level": level, "message": message})
-        try:
+        with contextlib.suppress(LogError):
             self.log_event({"type": "log", "level": level, "message": message})
-        except LogError:
-            pass
 
     def tell_start(self) -> None:
         """Says that a later attempt lives everything again, unless something was said before."""
         if self._resume_due:
             self.tell_resumed(0, None)
 
-    def tell_resumed(self, seq: int, checkpoint: Optional[str]) -> None:
+    def tell_resumed(self, seq: int, checkpoint: str | None) -> None:
         """Says from which record on a later attempt lives again."""
         self._resume_due = False
         self._replay = Replay.load(self.path, seq)
@@ -196,7 +194,7 @@ class Host:
         except (LogError, AttributeError, KeyError, TypeError, ValueError):
             pass
 
-    def take_news(self) -> List[Event]:
+    def take_news(self) -> list[Event]:
         """What has changed since the last call, for the orchestrator."""
         with self._news:
             messages, self._logs = self._logs, []

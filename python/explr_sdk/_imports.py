@@ -6,8 +6,9 @@ import importlib.abc
 import importlib.machinery
 import importlib.util
 import sys
+from collections.abc import Sequence
 from types import ModuleType
-from typing import Callable, Dict, List, Optional, Sequence
+from typing import Callable
 
 Then = Callable[[ModuleType], None]
 
@@ -27,11 +28,11 @@ class _Finder(importlib.abc.MetaPathFinder):
     """Finds what the other finders find, and wraps the loader of what is waited for."""
 
     def __init__(self) -> None:
-        self.waiting: Dict[str, List[Then]] = {}
+        self.waiting: dict[str, list[Then]] = {}
 
     def find_spec(
-        self, name: str, path: Optional[Sequence[str]], target: Optional[ModuleType] = None
-    ) -> Optional[importlib.machinery.ModuleSpec]:
+        self, name: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> importlib.machinery.ModuleSpec | None:
         if name not in self.waiting:
             return None
         for finder in sys.meta_path:
@@ -47,11 +48,11 @@ class _Finder(importlib.abc.MetaPathFinder):
 class _Loader(importlib.abc.Loader):
     """Loads as another loader does, and then says so."""
 
-    def __init__(self, loader: importlib.abc.Loader, then: List[Then]) -> None:
+    def __init__(self, loader: importlib.abc.Loader, then: list[Then]) -> None:
         self._loader = loader
         self._then = then
 
-    def create_module(self, spec: importlib.machinery.ModuleSpec) -> Optional[ModuleType]:
+    def create_module(self, spec: importlib.machinery.ModuleSpec) -> ModuleType | None:
         return self._loader.create_module(spec)
 
     def exec_module(self, module: ModuleType) -> None:

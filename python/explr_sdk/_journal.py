@@ -8,13 +8,14 @@ that aside. When a call returns, its lines survive the death of every process.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
 import time
 from pathlib import Path
 from threading import RLock
-from typing import Any, Dict, Optional
+from typing import Any
 
 from explr_sdk import _tail
 from explr_sdk._numbers import to_json
@@ -42,7 +43,7 @@ class Writer:
         self._busy = False
         # The file may hold more than this object knows of.
         self._unsure = False
-        self._closed: Optional[str] = None
+        self._closed: str | None = None
         flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
         try:
             self._fd = os.open(path, flags, 0o600)
@@ -59,7 +60,7 @@ class Writer:
         """Number of records, which is the number of the next one."""
         return self._records
 
-    def append(self, event: Dict[str, Any]) -> int:
+    def append(self, event: dict[str, Any]) -> int:
         """Appends one event, a dict that begins with ``type``, and returns its number."""
         with self._lock:
             seq = self._begin()
@@ -86,7 +87,7 @@ class Writer:
             finally:
                 self._busy = False
 
-    def append_metrics(self, metrics: Dict[str, float], step: int) -> None:
+    def append_metrics(self, metrics: dict[str, float], step: int) -> None:
         """Appends metrics of one step in one write. The keys are names as JSON."""
         with self._lock:
             seq = self._begin()
@@ -144,10 +145,8 @@ class Writer:
 
     def _give_up(self) -> None:
         """Keeps the whole lines, which a reader may have seen, and cuts off the rest."""
-        try:
+        with contextlib.suppress(LogError):  # The next call tries again first.
             self._recover()
-        except LogError:
-            pass  # The next call tries again first.
 
     def _recover(self) -> None:
         if self._closed is not None:
@@ -155,11 +154,9 @@ class Writer:
         self._records = _tail.mend(self._fd, self.path, keep_torn=False)
         self._unsure = False
 
-    def _encode(self, record: Dict[str, Any]) -> bytes:
+    def _encode(self, record: dict[str, Any]) -> bytes:
         try:
-            text = json.dumps(
-                record, ensure_ascii=False, allow_nan=False, separators=(",", ":")
-            )
+            text = json.dumps(record, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
             line = text.encode()
         except (TypeError, ValueError, RecursionError) as error:
             raise self._bad(str(error)) from error
@@ -195,9 +192,7 @@ def _lock(fd: int, path: Path, patience: float) -> None:
             return fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             if time.monotonic() >= deadline:
-                raise JournalError(
-                    f"another process is writing the journal `{path}`"
-                ) from error
+                raise JournalError(f"another process is writing the journal `{path}`") from error
             time.sleep(0.01)
         except OSError as error:
             raise JournalError(f"can't lock the journal `{path}`: {error.strerror}") from error

@@ -11,7 +11,7 @@ import pkgutil
 import sys
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Callable, Dict, List
+from typing import Any, Callable
 
 from explr_sdk import _failure
 from explr_sdk._failure import LoadError
@@ -19,7 +19,7 @@ from explr_sdk._failure import LoadError
 Function = Callable[..., Any]
 
 
-def load(code: Dict[str, Any]) -> Function:
+def load(code: dict[str, Any]) -> Function:
     """Imports the module and returns its function. Raises ``LoadError``."""
     folder, target = str(code["folder"]), str(code["target"])
     module_name, _, function_name = target.rpartition(":")
@@ -113,13 +113,13 @@ def _broken(name: str, error: BaseException) -> LoadError:
     return LoadError(message, _failure.location(error))
 
 
-def _modules() -> List[str]:
+def _modules() -> list[str]:
     """The names of the modules in the folders of the user's code."""
     folders = [path for path in sys.path[:2] if path]
     return [module.name for module in pkgutil.iter_modules(folders)]
 
 
-def _near(name: str, known: List[str]) -> str:
+def _near(name: str, known: list[str]) -> str:
     close = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
     if close:
         return f"; did you mean `{close[0]}`?"

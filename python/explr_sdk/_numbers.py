@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import operator
 from pathlib import PurePath
-from typing import Any, Dict, List, Union
+from typing import Any
 
 from explr_sdk.errors import LogError
 
@@ -20,12 +21,12 @@ def to_json(value: float) -> str:
 
 def name(value: float) -> str:
     """The name of a number that is not finite."""
-    if value != value:
+    if math.isnan(value):
         return "NaN"
     return "Infinity" if value > 0 else "-Infinity"
 
 
-def number(value: float) -> Union[float, str]:
+def number(value: float) -> float | str:
     """A number for ``json.dumps``."""
     return value if value - value == 0.0 else name(value)
 
@@ -81,11 +82,11 @@ def plain(value: Any, what: str) -> Any:
     raise LogError(f"{what} has no form in JSON: {_short(value)} is a `{type(value).__name__}`")
 
 
-def _plain_dict(value: Dict[Any, Any], what: str) -> Dict[str, Any]:
+def _plain_dict(value: dict[Any, Any], what: str) -> dict[str, Any]:
     return {str(key): plain(part, what) for key, part in value.items()}
 
 
-def _plain_list(value: List[Any], what: str) -> List[Any]:
+def _plain_list(value: list[Any], what: str) -> list[Any]:
     return [plain(part, what) for part in value]
 
 

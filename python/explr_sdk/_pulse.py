@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import time
 from threading import Event, Thread
-from typing import Optional
 
 from explr_sdk._host import Host
 
@@ -32,7 +31,7 @@ class Pulse:
         self._thread.join()
 
     def _run(self) -> None:
-        beaten: Optional[float] = None
+        beaten: float | None = None
         while True:
             last_round = self._stop.is_set()
             for message in self._host.take_news():

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections import Counter as CounterOf
 from pathlib import Path
-from typing import Any, Counter as CounterOf, Dict, Tuple
+from typing import Any
 
 from explr_sdk import _tail
 from explr_sdk._numbers import plain, read
@@ -27,9 +28,9 @@ class Replay:
 
     def __init__(self) -> None:
         """Nothing is lived again."""
-        self._left: CounterOf[Tuple[str, int, str]] = Counter()
+        self._left: CounterOf[tuple[str, int, str]] = Counter()
         #: The last step of each metric before the checkpoint, by its name as JSON.
-        self.last_steps: Dict[str, int] = {}
+        self.last_steps: dict[str, int] = {}
 
     @classmethod
     def load(cls, journal: Path, seq: int) -> Replay:
@@ -60,9 +61,9 @@ class Replay:
         return True
 
 
-def params(journal: Path) -> Dict[str, Any]:
+def params(journal: Path) -> dict[str, Any]:
     """The params that a journal holds, each with its first value."""
-    found: Dict[str, Any] = {}
+    found: dict[str, Any] = {}
     for record in _tail.read(journal, ("param",)):
         found.setdefault(record["key"], plain(record["value"], "a param"))
     return found

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any, Callable
 
 from explr_sdk._host import Host, same
 from explr_sdk._names import check_key
@@ -34,7 +35,7 @@ class Suggestions:
         self._hyperparameters = hyperparameters
         self._trial = trial
 
-    def settle(self, name: str, distribution: Dict[str, Any], default: Any, read: Read) -> Any:
+    def settle(self, name: str, distribution: dict[str, Any], default: Any, read: Read) -> Any:
         """The value of a parameter. A default of None is none."""
         check_key("param", name)
         value = find(self._hyperparameters, name)
@@ -54,7 +55,7 @@ class Suggestions:
             self._tracker.log_param(name, value)
         return settled
 
-    def _ask(self, name: str, distribution: Dict[str, Any]) -> Any:
+    def _ask(self, name: str, distribution: dict[str, Any]) -> Any:
         answer = self._host.ask({"ask": "suggest", "name": name, "distribution": distribution})
         if answer.get("answer") == "value":
             return answer.get("with")
@@ -93,7 +94,7 @@ def refusal(answer: Mapping[str, Any]) -> str:
     return "it answered another question"
 
 
-def read_float(name: str, low: float, high: float, step: Optional[float]) -> Read:
+def read_float(name: str, low: float, high: float, step: float | None) -> Read:
     """Reads a number of a range."""
     steps = "" if step is None else f" in steps of {step}"
 
@@ -119,7 +120,7 @@ def read_int(name: str, low: int, high: int, step: int) -> Read:
     return read
 
 
-def read_choice(name: str, choices: Sequence[Any], plain: List[Any]) -> Read:
+def read_choice(name: str, choices: Sequence[Any], plain: list[Any]) -> Read:
     """Reads one of a few choices, given as they are and as JSON has them."""
 
     def read(value: Any) -> Any:
@@ -135,7 +136,7 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and value - value == 0
 
 
-def _on_a_step(above: float, step: Optional[float]) -> bool:
+def _on_a_step(above: float, step: float | None) -> bool:
     if step is None:
         return True
     # 0.1 + 0.1 + 0.1 is not 0.3: a step divides but for rounding.

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import os
 import time
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Dict, Iterator, Optional, Tuple
+from typing import Any
 
 from explr_sdk.errors import JournalError
 
@@ -43,7 +44,7 @@ def mend(fd: int, path: Path, keep_torn: bool = True) -> int:
     return int(record["seq"]) + 1
 
 
-def parse(line: bytes) -> Optional[Dict[str, Any]]:
+def parse(line: bytes) -> dict[str, Any] | None:
     """A record, or nothing for a damaged line."""
     try:
         record = json.loads(line)
@@ -54,7 +55,7 @@ def parse(line: bytes) -> Optional[Dict[str, Any]]:
     return None
 
 
-def read(path: Path, kinds: Tuple[str, ...]) -> Iterator[Dict[str, Any]]:
+def read(path: Path, kinds: tuple[str, ...]) -> Iterator[dict[str, Any]]:
     """The records of some kinds, in order."""
     wanted = frozenset(kind.encode() for kind in kinds)
     with open(path, "rb") as file:
@@ -72,7 +73,7 @@ def read(path: Path, kinds: Tuple[str, ...]) -> Iterator[Dict[str, Any]]:
             yield record
 
 
-def _newline_before(fd: int, end: int) -> Optional[int]:
+def _newline_before(fd: int, end: int) -> int | None:
     """Position of the last newline in the first ``end`` bytes."""
     while end > 0:
         start = max(0, end - _BLOCK)

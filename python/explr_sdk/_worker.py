@@ -11,7 +11,7 @@ import faulthandler
 import os
 import sys
 from pathlib import Path
-from typing import Any, Dict, Optional, cast
+from typing import Any, cast
 
 from explr_sdk import _failure, _load, _watchdog, memory, result, seed
 from explr_sdk._control import FD_VARIABLE, Control, inherited
@@ -22,7 +22,7 @@ from explr_sdk._pulse import Pulse
 from explr_sdk.context import TrainingContext
 from explr_sdk.errors import LogError
 
-Outcome = Dict[str, Any]
+Outcome = dict[str, Any]
 
 
 def main() -> int:
@@ -35,7 +35,7 @@ def main() -> int:
     return run(control)
 
 
-def run(control: Control, function: Optional[Function] = None) -> int:
+def run(control: Control, function: Function | None = None) -> int:
     """Runs the assignment that comes over ``control``, with what is loaded already."""
     for stream in (sys.stdout, sys.stderr):
         # What was printed shall be in the log whatever happens next.
@@ -59,7 +59,7 @@ def exit_now(code: int) -> None:
     os._exit(code)
 
 
-def _work(start: Dict[str, Any], control: Control, function: Optional[Function]) -> Outcome:
+def _work(start: dict[str, Any], control: Control, function: Function | None) -> Outcome:
     run = start["context"]
     try:
         host = Host(Path(start["journal"]), run["attempt"], control.send)
@@ -77,7 +77,7 @@ def _work(start: Dict[str, Any], control: Control, function: Optional[Function])
 
 
 def _execute(
-    code: Dict[str, Any], run: Dict[str, Any], host: Host, function: Optional[Function]
+    code: dict[str, Any], run: dict[str, Any], host: Host, function: Function | None
 ) -> Outcome:
     try:
         call = function or _load.load(code)
@@ -99,7 +99,7 @@ def _execute(
             step, value = host.last_report or (0, float("nan"))
             return {"pruned": {"step": step, "value": number(value)}}
         host.log_line("error", _failure.show(error))
-        return {"err": _failure.of_exception(error)}
+        return {"err": _failure.of_exception(error, call)}
 
 
 def _call(function: Function, context: TrainingContext, kind: str) -> Any:
@@ -110,7 +110,7 @@ def _call(function: Function, context: TrainingContext, kind: str) -> Any:
     return function(context)
 
 
-def _conclude(message: Dict[str, Any], host: Host) -> Outcome:
+def _conclude(message: dict[str, Any], host: Host) -> Outcome:
     """The outcome, whose result is in the journal, on disk."""
     try:
         host.log_event({"type": "result", **message})

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence, TypeVar
+from typing import Any, Callable, TypeVar
 
 from explr_sdk import _epochs
 from explr_sdk._checkpoints import Checkpoint, Checkpoints
@@ -21,15 +22,15 @@ class TrainingContext:
     """Everything that a train function needs: where and with what to train, and what it logs to."""
 
     #: Hyperparameters as given, nested ones included.
-    hyperparameters: Dict[str, Any]
+    hyperparameters: dict[str, Any]
     #: Logs metrics, params, tags, artifacts, data sets and models.
     tracker: Tracker
     #: The trial's id in the study's storage; None in a run that is no trial.
-    trial_id: Optional[int]
+    trial_id: int | None
     #: The trial's number within its study, from 0; None in a run that is no trial.
-    trial_number: Optional[int]
+    trial_number: int | None
     #: The study's name; None in a run that is no trial.
-    study_name: Optional[str]
+    study_name: str | None
     #: The experiment's name.
     experiment_name: str
     #: The run's id in the store.
@@ -48,11 +49,11 @@ class TrainingContext:
     #: Number of threads that the run may use.
     threads: int
 
-    def __init__(self, run: Dict[str, Any], host: Host) -> None:
+    def __init__(self, run: dict[str, Any], host: Host) -> None:
         """Made by the worker."""
         self._host = host
         self._began = time.monotonic()
-        self._budget: Optional[float] = run.get("time_budget")
+        self._budget: float | None = run.get("time_budget")
         self._prune = False
         trial = run.get("trial") or {}
         self.hyperparameters = run["hyperparameters"]
@@ -102,8 +103,8 @@ class TrainingContext:
         high: float,
         *,
         log: bool = False,
-        step: Optional[float] = None,
-        default: Optional[float] = None,
+        step: float | None = None,
+        default: float | None = None,
     ) -> float:
         """A number from a range, both bounds included.
 
@@ -123,7 +124,7 @@ class TrainingContext:
         *,
         log: bool = False,
         step: int = 1,
-        default: Optional[int] = None,
+        default: int | None = None,
     ) -> int:
         """A whole number from a range, both bounds included; else as ``suggest_float``."""
         attributes = {"low": int(low), "high": int(high), "log": log, "step": int(step)}
@@ -132,10 +133,10 @@ class TrainingContext:
         return int(self._suggestions.settle(name, distribution, default, read))
 
     def suggest_categorical(
-        self, name: str, choices: Sequence[T], *, default: Optional[T] = None
+        self, name: str, choices: Sequence[T], *, default: T | None = None
     ) -> T:
         """One of a few choices, each with a form in JSON; else as ``suggest_float``."""
-        texts: List[Any] = [plain(choice, f"a choice of `{name}`") for choice in choices]
+        texts: list[Any] = [plain(choice, f"a choice of `{name}`") for choice in choices]
         distribution = {"name": "CategoricalDistribution", "attributes": {"choices": texts}}
         read = read_choice(name, choices, texts)
         wanted = plain(default, f"the default of `{name}`")
@@ -153,8 +154,8 @@ class TrainingContext:
         """
         return self._host.stop_requested()
 
-    def time_left(self) -> Optional[float]:
-        """Seconds left of the time budget, counted from the start of this attempt, if it has one."""
+    def time_left(self) -> float | None:
+        """Seconds left of the time budget, if it has one, counted from this attempt's start."""
         if self._budget is None:
             return None
         return max(0.0, self._budget - (time.monotonic() - self._began))
@@ -166,9 +167,7 @@ class TrainingContext:
         early when the run should stop, and before an epoch that, by the mean
         of those so far, would not end within the time budget.
         """
-        return _epochs.count(
-            planned, self._host.stop_requested, self.time_left, self.progress
-        )
+        return _epochs.count(planned, self._host.stop_requested, self.time_left, self.progress)
 
     def progress(self, epoch: int, epochs: int) -> None:
         """Tells the display that epoch ``epoch`` (from 0) of ``epochs`` has begun."""
@@ -207,7 +206,7 @@ class TrainingContext:
         """
         return self._checkpoints.save(path_name, write, epoch, step)
 
-    def latest_checkpoint(self) -> Optional[Checkpoint]:
+    def latest_checkpoint(self) -> Checkpoint | None:
         """The newest checkpoint of the run that is still there, to go on from.
 
         Call it before the first metric. In a run that goes on, what is then

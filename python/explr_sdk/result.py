@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Dict, Mapping, Optional, Union
+from typing import Any
 
 from explr_sdk._names import check_key
 from explr_sdk._numbers import integer, number, real
@@ -30,9 +31,9 @@ class TrainingResult:
     #: Further final metrics.
     metrics: Mapping[str, float] = field(default_factory=dict)
     #: The best model's file, absolute or relative to the run's folder.
-    best_model_path: Optional[Union[str, Path]] = None
+    best_model_path: str | Path | None = None
     #: Number of epochs that were completed.
-    epochs_completed: Optional[int] = None
+    epochs_completed: int | None = None
     #: Training ended before its planned end.
     stopped_early: bool = False
 
@@ -54,7 +55,7 @@ class TrainingResult:
             object.__setattr__(self, "epochs_completed", epochs)
 
 
-def read(returned: Any, last_report: Optional[float]) -> TrainingResult:
+def read(returned: Any, last_report: float | None) -> TrainingResult:
     """The result that a train function means by what it returned."""
     if isinstance(returned, TrainingResult):
         return returned
@@ -74,9 +75,9 @@ def read(returned: Any, last_report: Optional[float]) -> TrainingResult:
     return TrainingResult(last_report)
 
 
-def to_json(result: TrainingResult, stop_seen: bool) -> Dict[str, Any]:
+def to_json(result: TrainingResult, stop_seen: bool) -> dict[str, Any]:
     """The result as the journal and the orchestrator take it."""
-    message: Dict[str, Any] = {
+    message: dict[str, Any] = {
         "primary_metric": number(result.primary_metric),
         "primary_metric_name": result.primary_metric_name,
         "direction": result.direction,

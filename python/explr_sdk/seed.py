@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import random
+import sys
 from types import ModuleType
-from typing import Callable, Dict, Optional
+from typing import Callable
 
 from explr_sdk._imports import after_import
 
@@ -12,14 +14,12 @@ from explr_sdk._imports import after_import
 _run_seed = 0
 
 
-def seed_everything(seed: Optional[int] = None) -> None:
+def seed_everything(seed: int | None = None) -> None:
     """Seeds ``random``, numpy, PyTorch and TensorFlow (CPU and GPUs), as far as they are imported.
 
     Without a seed it is the run's. The worker has called it before the train
     function, and seeds a library that is imported later when it is imported.
     """
-    import sys
-
     value = _run_seed if seed is None else seed
     random.seed(value)
     for name, sow in _LIBRARIES.items():
@@ -34,7 +34,7 @@ def begin(seed: int) -> None:
     _run_seed = seed
     random.seed(seed)
     for name, sow in _LIBRARIES.items():
-        after_import(name, lambda module, sow=sow: sow(module, seed))
+        after_import(name, functools.partial(sow, seed=seed))
 
 
 def _numpy(module: ModuleType, seed: int) -> None:
@@ -51,7 +51,7 @@ def _tensorflow(module: ModuleType, seed: int) -> None:
     module.random.set_seed(seed % 2**31)
 
 
-_LIBRARIES: Dict[str, Callable[[ModuleType, int], None]] = {
+_LIBRARIES: dict[str, Callable[..., None]] = {
     "numpy": _numpy,
     "torch": _torch,
     "tensorflow": _tensorflow,

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from threading import Lock
-from typing import Any, Callable, Dict, Mapping, Optional, Union
+from typing import Any, Callable, Union
 
 from explr_sdk._artifacts import ArtifactDir
 from explr_sdk._host import Host, same
@@ -26,16 +27,14 @@ class Tracker:
     server.
     """
 
-    def __init__(
-        self, host: Host, artifact_dir: Path, hyperparameters: Mapping[str, Any]
-    ) -> None:
+    def __init__(self, host: Host, artifact_dir: Path, hyperparameters: Mapping[str, Any]) -> None:
         """Made by the worker."""
         self._host = host
         self._artifacts = ArtifactDir(artifact_dir)
-        self._params: Dict[str, Any] = flatten(hyperparameters)
+        self._params: dict[str, Any] = flatten(hyperparameters)
         self._lock = Lock()
 
-    def log_metric(self, name: str, value: Any, step: Optional[int] = None) -> None:
+    def log_metric(self, name: str, value: Any, step: int | None = None) -> None:
         """Logs the value of a metric at a step (an epoch, a batch, ...).
 
         The value is a number, a 0-d array or a tensor of one element, and may
@@ -50,7 +49,7 @@ class Tracker:
             integer(step, f"the step of the metric `{name}`")
         self._host.log_metric(name, value, step)
 
-    def log_metrics(self, metrics: Mapping[str, Any], step: Optional[int] = None) -> None:
+    def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
         """Logs several metrics of one step, in one write: all or none."""
         values = {
             name: real(value, f"the value of the metric `{name}`")
@@ -89,7 +88,7 @@ class Tracker:
         check_key("tag", name)
         self._host.log_event({"type": "tag", "key": name, "value": str(value)})
 
-    def log_artifact(self, path: PathLike, dest: Optional[str] = None) -> None:
+    def log_artifact(self, path: PathLike, dest: str | None = None) -> None:
         """Copies a file, or a folder with all below it, to the run's artifacts.
 
         ``dest`` is its path there, such as ``plots/roc.png``; without it, or if
@@ -139,8 +138,8 @@ class Tracker:
         name: str,
         digest: str,
         *,
-        context: Optional[str] = None,
-        source: Optional[str] = None,
+        context: str | None = None,
+        source: str | None = None,
         schema: Any = None,
         profile: Any = None,
     ) -> None:
@@ -180,9 +179,9 @@ class Tracker:
         self._host.log_event({"type": "artifact", "path": name})
 
 
-def flatten(hyperparameters: Mapping[str, Any]) -> Dict[str, Any]:
+def flatten(hyperparameters: Mapping[str, Any]) -> dict[str, Any]:
     """Nested hyperparameters as params, with dotted names."""
-    flat: Dict[str, Any] = {}
+    flat: dict[str, Any] = {}
     for key, value in hyperparameters.items():
         if isinstance(value, dict) and value:
             flat.update({f"{key}.{inner}": part for inner, part in flatten(value).items()})
