@@ -12,9 +12,11 @@ import contextlib
 import fcntl
 import json
 import os
+import sys
 import time
 from pathlib import Path
 from threading import RLock
+from types import FrameType
 from typing import Any
 
 from explr_sdk import _tail
@@ -118,16 +120,24 @@ class Writer:
         self.close(why)
 
     def _begin(self) -> int:
-        if self._busy:
+        if self._busy and self._interrupts(sys._getframe(1)):
             raise LogError("a signal handler can't log while it interrupts a log call")
         self._busy = True
         if self._unsure or self._closed is not None:
-            try:
-                self._recover()
-            except BaseException:
-                self._busy = False
-                raise
+            self._recover()
         return self._records
+
+    def _interrupts(self, call: FrameType) -> bool:
+        """Whether this call runs within another one, and not after one that did not end.
+
+        An exception of a signal handler may leave a call before it says that it ends.
+        """
+        outer = call.f_back
+        while outer is not None:
+            if outer.f_code in _CALLS and outer.f_locals.get("self") is self:
+                return True
+            outer = outer.f_back
+        return False
 
     def _write(self, data: bytes, count: int = 1) -> None:
         if len(data) > MAX_LINE and max(map(len, data.splitlines())) > MAX_LINE:
@@ -175,6 +185,11 @@ class Writer:
 
     def _bad(self, why: str) -> LogError:
         return LogError(f"can't write this to the journal `{self.path}`: {why}")
+
+
+_CALLS = tuple(
+    call.__code__ for call in (Writer.append, Writer.append_metric, Writer.append_metrics)
+)
 
 
 def _deeper_than(value: Any, limit: int) -> bool:

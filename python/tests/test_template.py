@@ -104,5 +104,3 @@ class TemplateTest(Case):
         line, _ = template.fork(forked)
         self.assertEqual(line.until("finished")["outcome"], outcome)
         line.close()
-
-
