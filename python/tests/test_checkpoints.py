@@ -85,7 +85,7 @@ class CheckpointsTest(Case):
         for name in ("", "/absolute", "../out"):
             with self.assertRaisesRegex(LogError, "can't be the name of a checkpoint"):
                 checkpoints.save(name, write("x"), 1, 0)
-        with self.assertRaisesRegex(LogError, "must be 0 or more"):
+        with self.assertRaisesRegex(LogError, "the epoch must be 0 or more"):
             checkpoints.save("a", write("x"), -1, 0)
         with self.assertRaisesRegex(LogError, "nothing was written"):
             checkpoints.save("a", lambda _: None, 1, 0)

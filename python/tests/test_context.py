@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import pickle
 from collections.abc import Callable
 from typing import Any
 from unittest import mock
@@ -95,6 +96,26 @@ class ContextTest(Case):
         (report,) = read(self.host.path, ("report",))
         self.assertEqual((report["step"], report["value"]), (3, "Infinity"))
         self.assertEqual((ctx.trial_id, ctx.trial_number, ctx.study_name), (None, None, None))
+
+    def test_a_context_does_not_go_to_another_process(self) -> None:
+        ctx = self.context()
+        for part in (ctx, ctx.tracker):
+            with self.assertRaisesRegex(TypeError, "can't be sent to another process"):
+                pickle.dumps(part)
+
+    def test_what_is_no_number_is_refused_before_the_study_sees_it(self) -> None:
+        ctx = self.context()
+        calls: list[Callable[[], object]] = [
+            lambda: ctx.suggest_int("n", 0.5, 3),  # type: ignore[arg-type]
+            lambda: ctx.suggest_float("x", "0", 1),  # type: ignore[arg-type]
+            lambda: ctx.progress(-1, 3),
+            lambda: ctx.progress_steps(0.5, 3),  # type: ignore[arg-type]
+            lambda: ctx.report(0.5, 1.0),  # type: ignore[arg-type]
+            lambda: ctx.report(1, None),
+        ]
+        for call in calls:
+            with self.assertRaises(LogError):
+                call()
 
     def test_a_wrong_result_is_refused_where_it_is_made(self) -> None:
         wrong: list[tuple[Callable[[], TrainingResult], type[Exception]]] = [
