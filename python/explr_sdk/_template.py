@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import importlib
 import json
 import os
 import selectors
 import signal
 import socket
 import sys
+import weakref
 from typing import Any, Callable
 
 from explr_sdk import _failure, _fork, _load, _worker
@@ -57,6 +59,7 @@ def _serve() -> None:
     except _failure.LoadError as error:
         why: str | None = str(error)
     else:
+        _import_more()
         why = _why_not(mark)
     sys.stdout.flush()
     sys.stderr.flush()
@@ -69,6 +72,13 @@ def _serve() -> None:
     Template(server, function, mark).serve()
 
 
+def _import_more() -> None:
+    """PyTorch imports this with the first optimiser: a second that each worker would pay."""
+    if "torch" in sys.modules:
+        with contextlib.suppress(Exception):
+            importlib.import_module("torch._dynamo")
+
+
 def _why_not(mark: _fork.Mark) -> str | None:
     if not mark:
         return f"the template has no {RUN_VARIABLE} to change"
@@ -76,10 +86,10 @@ def _why_not(mark: _fork.Mark) -> str | None:
     if torch is not None and torch.cuda.is_initialized():
         return "the module initialises CUDA when it is imported, and CUDA does not survive a fork"
     threads = _fork.threads_left()
-    if threads > 1:
+    if threads:
         return (
-            f"the module has {threads} threads as soon as it is imported, and a process with "
-            "threads can't be forked safely"
+            f"the module has threads as soon as it is imported ({', '.join(threads)}), and a "
+            "process with threads can't be forked safely"
         )
     return None
 
@@ -128,6 +138,16 @@ class Template:
     def serve(self) -> None:
         """Until the orchestrator is gone."""
         self._server.send({"type": "ready"})
+        try:
+            self._loop()
+        finally:
+            # Each ends by itself too, but not while a library in C holds the
+            # interpreter's lock; this process is always free.
+            for child in self._children:
+                with contextlib.suppress(OSError):
+                    os.killpg(child, signal.SIGKILL)
+
+    def _loop(self) -> None:
         with selectors.DefaultSelector() as selector:
             selector.register(self._server.fileno(), selectors.EVENT_READ)
             selector.register(self._ended, selectors.EVENT_READ)
@@ -207,6 +227,9 @@ class Template:
         os.environ[RUN_VARIABLE] = run_id
         os.environ.update((name, value) for name, value in environment)
         gc.unfreeze()
+        for finalizer in list(getattr(weakref.finalize, "_registry", ())):
+            # Such as a temporary folder of the module: all workers share it.
+            finalizer.atexit = False
         return _worker.run(Control(socket.socket(fileno=control)), self._function)
 
 

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
+import socket
 from pathlib import Path
 
 from tests.orchestrator import Case, Run, is_gone, wait_for
@@ -73,6 +75,20 @@ class TemplateTest(Case):
         wait_for(lambda: is_gone(pid))
         line.close()
 
+    def test_a_worker_whose_interpreter_is_held_ends_with_the_orchestrator(self) -> None:
+        template = self.template("train:holds_the_lock")
+        template.receive()
+        line, pid = template.fork(self.run_with(IDS[0]))
+        self.addCleanup(end, pid)
+        line.until("started")
+        line.send({"type": "stop"})
+        line.stream.settimeout(3)
+        with self.assertRaises(socket.timeout):
+            line.until("finished")
+        template.end()
+        wait_for(lambda: is_gone(pid))
+        line.close()
+
     def test_a_template_ends_with_its_orchestrator(self) -> None:
         template = self.template("train:echo")
         template.receive()
@@ -82,12 +98,21 @@ class TemplateTest(Case):
     def test_a_module_with_threads_is_not_forked(self) -> None:
         answer = self.template("threaded:train").receive()
         self.assertEqual(answer["type"], "not_forkable")
-        self.assertIn("2 threads", answer["why"])
+        self.assertIn("has threads as soon as it is imported", answer["why"])
 
     def test_a_module_that_cannot_be_imported_is_not_forked_and_says_why(self) -> None:
         answer = self.template("missing:train").receive()
         self.assertEqual(answer["type"], "not_forkable")
         self.assertIn("there is no module `missing`", answer["why"])
+
+    def test_what_the_module_made_outlives_its_first_worker(self) -> None:
+        template = self.template("shared:train")
+        template.receive()
+        for run_id in IDS[:2]:
+            line, _ = template.fork(self.run_with(run_id))
+            self.assertEqual(line.until("finished")["outcome"]["ok"]["primary_metric"], 1.0)
+            template.receive()
+            line.close()
 
     def test_a_run_id_of_another_length_is_refused(self) -> None:
         template = self.template("train:echo")
@@ -104,3 +129,8 @@ class TemplateTest(Case):
         line, _ = template.fork(forked)
         self.assertEqual(line.until("finished")["outcome"], outcome)
         line.close()
+
+
+def end(pid: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(pid, signal.SIGKILL)
