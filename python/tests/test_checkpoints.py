@@ -7,7 +7,6 @@ from unittest import mock
 from explr_sdk import JournalError, LogError
 from explr_sdk._checkpoints import Checkpoints
 from explr_sdk._host import Host
-
 from tests.orchestrator import Case
 
 

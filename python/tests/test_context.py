@@ -11,7 +11,6 @@ from explr_sdk import LogError, SuggestError, TrainingContext, TrainingResult
 from explr_sdk._epochs import affordable
 from explr_sdk._host import Host
 from explr_sdk._tail import read
-
 from tests.orchestrator import Case, Run
 
 

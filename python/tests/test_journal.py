@@ -14,7 +14,6 @@ from typing import Any
 
 from explr_sdk import JournalError, LogError
 from explr_sdk._journal import MAX_LINE, Writer
-
 from tests.orchestrator import Case, environ
 
 LOG = {"type": "log", "level": "info", "message": "hello"}

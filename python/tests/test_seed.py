@@ -6,7 +6,6 @@ import sys
 from unittest import mock
 
 from explr_sdk import seed
-
 from tests.orchestrator import Case, environ
 
 

@@ -8,7 +8,6 @@ from unittest import mock
 from explr_sdk import LogError, Tracker
 from explr_sdk._host import Host
 from explr_sdk._tail import read
-
 from tests.orchestrator import Case
 
 KINDS = ("metric", "param", "tag", "artifact", "dataset")
