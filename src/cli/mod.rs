@@ -22,6 +22,7 @@ mod study;
 mod sweep;
 mod sync;
 mod tensor;
+mod train_args;
 mod tune;
 mod verify;
 

@@ -1,0 +1,8 @@
+"""A module that can't be forked: it has a thread as soon as it is imported."""
+
+import threading
+import time
+
+threading.Thread(target=lambda: time.sleep(600), daemon=True).start()
+
+from fixture import knows as knows  # noqa: E402
