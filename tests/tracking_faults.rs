@@ -15,9 +15,10 @@ mod support;
 use explr::config::Mlflow;
 use explr::store::{StudyRef, StudyRole};
 use explr::tracking::{Report, ServerStatus};
-use explr_protocol::RunState;
+use explr_protocol::{Direction, Event, RunState, TrainingResult};
 use fake::{Fake, Fault, Request};
 use serde_json::json;
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 use support::{TestRun, TestStore};
 
@@ -422,4 +423,96 @@ fn the_creation_of_a_trial_that_is_cut_off_is_not_repeated() {
     assert_eq!((report.left, report.error), (0, None));
     assert_eq!(fake.stored().runs.len(), 2);
     assert_eq!(fake.bodies("runs/search").len(), 1);
+}
+
+/// Ships a run with a model past the fault.
+fn ship_model_past(
+    decide: impl Fn(&Request) -> Option<Fault> + Send + Sync + 'static,
+) -> (Fake, Report) {
+    let fake = Fake::new(decide);
+    let store = store_for(&fake);
+    let mut run = store.new_run("model");
+    run.state(RunState::Running);
+    run.artifact("notes.txt", b"hello");
+    for file in ["data/model.pth", "MLmodel"] {
+        let path = run.run.artifact_dir().join("model").join(file);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, file).unwrap();
+    }
+    let path = "model".to_owned();
+    run.log(Event::Artifact { path });
+    run.log(Event::Result(TrainingResult {
+        primary_metric: 0.25,
+        primary_metric_name: "val_loss".into(),
+        direction: Direction::Minimize,
+        metrics: BTreeMap::new(),
+        best_model_path: None,
+        epochs_completed: None,
+        stopped_early: false,
+    }));
+    run.state(RunState::Completed);
+    let report = store.shipper(&run).finish(LONG, support::go_on);
+    assert_eq!((report.left, &report.error), (0, &None));
+    assert_eq!(fake.stored().status.as_deref(), Some("FINISHED"));
+    (fake, report)
+}
+
+#[test]
+fn a_model_is_logged_once_whichever_answer_is_lost() {
+    let model = "/api/2.0/mlflow-artifacts/artifacts/1/models/m-0/artifacts/MLmodel";
+    let calls = [
+        "logged-models/search",
+        "logged-models",
+        model,
+        "logged-models/m-0",
+        "runs/outputs",
+        "runs/log-batch",
+    ];
+    for lost in calls {
+        let (fake, report) = ship_model_past(move |request| {
+            (request.is(lost) && request.nth == 0).then_some(Fault::CutAfter)
+        });
+        assert_eq!(report.set_aside, 0, "{lost}");
+        let stored = fake.stored();
+        assert!(stored.requests.iter().any(|made| made.is(lost)), "{lost}");
+        assert_eq!(stored.models.len(), 1, "{lost}");
+        assert_eq!(stored.models[0]["status"], "LOGGED_MODEL_READY", "{lost}");
+        assert_eq!(stored.outputs.len(), 1, "{lost}");
+        let files: Vec<_> = stored.files.keys().collect();
+        assert_eq!(
+            files,
+            [
+                "1/models/m-0/artifacts/MLmodel",
+                "1/models/m-0/artifacts/data/model.pth",
+                "1/run0/artifacts/notes.txt",
+            ]
+        );
+        // The result is the run's and the model's.
+        let results = stored
+            .metrics
+            .iter()
+            .filter(|metric| metric.contains("result/"));
+        let of_model = results.clone().filter(|metric| metric.contains("m-0"));
+        assert_eq!((results.count(), of_model.count()), (2, 1), "{lost}");
+    }
+}
+
+#[test]
+fn a_server_older_than_logged_models_gets_a_model_as_files_of_the_run() {
+    let page = "<!doctype html><title>404 Not Found</title>";
+    let (fake, report) = ship_model_past(move |request| {
+        (request.path.starts_with("logged-models")).then_some(Fault::Answer(404, "", page))
+    });
+    assert_eq!(report.set_aside, 0);
+    let stored = fake.stored();
+    let files: Vec<_> = stored.files.keys().collect();
+    assert_eq!(
+        files,
+        [
+            "1/run0/artifacts/model/MLmodel",
+            "1/run0/artifacts/model/data/model.pth",
+            "1/run0/artifacts/notes.txt",
+        ]
+    );
+    assert_eq!(stored.metrics.len(), 1);
 }

@@ -33,6 +33,7 @@ Message = dict[str, Any]
 
 def main() -> int:
     """Serves until the orchestrator is gone; returns the code to exit with."""
+    _worker.ready_output()
     try:
         _serve()
     except (OSError, ValueError, KeyError) as error:

@@ -27,6 +27,7 @@ Outcome = dict[str, Any]
 
 def main() -> int:
     """Runs the assignment of this process; returns the code to exit with."""
+    ready_output()
     try:
         control = Control(inherited(FD_VARIABLE))
     except OSError as error:
@@ -37,16 +38,23 @@ def main() -> int:
 
 def run(control: Control, function: Function | None = None) -> int:
     """Runs the assignment that comes over ``control``, with what is loaded already."""
-    for stream in (sys.stdout, sys.stderr):
-        # What was printed shall be in the log whatever happens next.
-        cast("Any", stream).reconfigure(line_buffering=True, errors="backslashreplace")
-    faulthandler.enable()
     start = control.receive()
     if start is None or start.get("type") != "start":
         return 1
     outcome = _work(start, control, function)
     control.send({"type": "finished", "outcome": outcome})
     return 0
+
+
+def ready_output() -> None:
+    """Lets what is printed be in the log whatever happens next, a crash's stack too.
+
+    For a template before it forks: afterwards its streams are others, behind the
+    back of these objects.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        cast("Any", stream).reconfigure(line_buffering=True, errors="backslashreplace")
+    faulthandler.enable()
 
 
 def exit_now(code: int) -> None:

@@ -13,6 +13,7 @@ mod interrupt;
 mod man;
 mod memory;
 mod mlflow_ui;
+mod models;
 mod params;
 mod repair;
 mod run;
@@ -59,6 +60,8 @@ enum Command {
     Sync(sync::Args),
     /// Show the store's runs in MLflow.
     MlflowUi(mlflow_ui::Args),
+    /// Give models names in MLflow, and look at them.
+    Models(models::Args),
     /// Check what runs need of this machine, and say how to mend it.
     Verify(verify::Args),
     /// Make a configuration of another tool's file.
@@ -95,6 +98,7 @@ pub(crate) fn main() -> Exit {
         Command::Import(args) => import::execute(&args),
         Command::Sync(args) => sync::execute(&args),
         Command::MlflowUi(args) => mlflow_ui::execute(&args),
+        Command::Models(args) => models::execute(&args),
         Command::GpuInfo(args) => gpu_info::execute(&args),
         Command::Memory(args) => memory::execute(&args),
         Command::Completions(args) => completions::execute(&args),

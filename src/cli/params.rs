@@ -43,9 +43,7 @@ pub(super) fn from_trial(
     overrides: &[String],
     trial: &str,
 ) -> anyhow::Result<(PathBuf, Vec<String>)> {
-    let (study, number) = trial
-        .rsplit_once('#')
-        .and_then(|(study, number)| Some((study, number.parse::<u64>().ok()?)))
+    let (study, number) = trial_name(trial)
         .with_context(|| format!("`{trial}` names no trial: write STUDY#NUMBER"))?;
     let store = match config {
         Some(config) => {
@@ -92,6 +90,12 @@ pub(super) fn from_trial(
         settings.push(assignment("store", &store.root().display().to_string()));
     }
     Ok((file.to_owned(), settings))
+}
+
+/// The study and number in `STUDY#NUMBER`.
+pub(super) fn trial_name(text: &str) -> Option<(&str, u64)> {
+    let (study, number) = text.rsplit_once('#')?;
+    Some((study, number.parse().ok()?))
 }
 
 fn settings(params: impl IntoIterator<Item = (String, Value)>) -> Vec<String> {

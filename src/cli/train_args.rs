@@ -29,9 +29,11 @@ impl TrainArgs {
         };
         let no_objective = "train.objective=null".to_owned();
         let (path, function) = split(given);
-        let is_python = path.extension().is_some_and(|kind| kind == "py")
-            || (!path.exists() && function.is_some() && path.to_str().is_some_and(is_module));
-        if is_python {
+        // A package of Python is a folder too.
+        let is_plugin = path.is_file() || path.join("Cargo.toml").is_file();
+        let is_module = function.is_some() && path.to_str().is_some_and(is_module);
+        let is_python = path.extension().is_some_and(|kind| kind == "py");
+        if is_python || (is_module && !is_plugin) {
             return Ok(vec![
                 no_objective,
                 "train.plugin=null".to_owned(),

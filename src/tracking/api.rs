@@ -2,6 +2,7 @@
 
 use super::client::{CallError, Client};
 use explr_protocol::Dataset;
+use reqwest::Method;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -225,7 +226,7 @@ impl Client {
 
     /// The body comes from [`Batch::body`](super::batch::Batch::body).
     pub(super) async fn log_batch(&self, body: Vec<u8>) -> Result<(), CallError> {
-        self.post_bytes::<Nothing>("runs/log-batch", body)
+        self.send_bytes::<Nothing>(Method::POST, "runs/log-batch", body)
             .await
             .map(drop)
     }

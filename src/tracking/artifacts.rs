@@ -16,6 +16,8 @@ use tokio_util::io::ReaderStream;
 
 /// What a server takes that doesn't pass artifacts on itself.
 const LARGEST_WITHOUT_PROXY: u64 = 10_000_000;
+/// How an address begins for which the server takes files itself.
+const PROXY: &str = "mlflow-artifacts:";
 const CHUNK: usize = 256 << 10;
 
 /// A file to upload.
@@ -117,11 +119,43 @@ fn leads_to_file_in(link: &Path, folder: &Path) -> bool {
         .is_ok_and(|target| target.starts_with(folder) && target.is_file())
 }
 
+/// Where files go.
+#[derive(Debug)]
+pub(super) struct Destination {
+    pub(super) artifact_uri: String,
+    pub(super) run_id: String,
+    /// The logged model that the files are of, whose own folder is not part of
+    /// their names there.
+    pub(super) model: Option<(String, String)>,
+}
+
+impl Destination {
+    /// The file's name below the address.
+    fn name<'a>(&self, file: &'a ArtifactFile) -> &'a str {
+        let folder = self.model.as_ref().map(|(_, folder)| folder);
+        folder
+            .and_then(|folder| file.name.strip_prefix(folder)?.strip_prefix('/'))
+            .unwrap_or(&file.name)
+    }
+
+    /// The file's name among all that was uploaded for a run.
+    fn key(&self, file: &ArtifactFile) -> String {
+        match &self.model {
+            Some((id, _)) => format!("{id}:{}", file.name),
+            None => file.name.clone(),
+        }
+    }
+}
+
+/// Whether a server takes files for any of its addresses that look like this.
+pub(super) fn is_proxied(artifact_uri: &str) -> bool {
+    artifact_uri.starts_with(PROXY)
+}
+
 /// Sends a file as it is read, unless the server has it.
 pub(super) async fn upload(
     client: &Client,
-    artifact_uri: &str,
-    run_id: &str,
+    to: &Destination,
     file: &ArtifactFile,
     uploaded: &mut Uploaded,
 ) -> Result<(), UploadError> {
@@ -130,19 +164,19 @@ pub(super) async fn upload(
     let handle = fs::File::open(&file.path).map_err(unreadable)?;
     let meta = handle.metadata().map_err(unreadable)?;
     let stamp = Stamp {
-        name: file.name.clone(),
+        name: to.key(file),
         size: meta.len(),
         modified_ns: i128::from(meta.mtime()) * 1_000_000_000 + i128::from(meta.mtime_nsec()),
     };
-    if uploaded.known.get(&file.name) == Some(&stamp) {
+    if uploaded.known.get(&stamp.name) == Some(&stamp) {
         return Ok(());
     }
-    let (method, path) = place(artifact_uri, run_id, &file.name);
+    let (method, path) = place(&to.artifact_uri, &to.run_id, to.name(file));
     if method == Method::POST && stamp.size > LARGEST_WITHOUT_PROXY {
         return Err(UploadError::File(format!(
-            "{}: the server keeps artifacts in {artifact_uri} and takes none over 10 MB for it; \
+            "{}: the server keeps artifacts in {} and takes none over 10 MB for it; \
              `mlflow server --artifacts-destination` makes it take them",
-            file.name
+            file.name, to.artifact_uri
         )));
     }
     // A file that grows meanwhile is sent as long as it was.
@@ -173,7 +207,7 @@ pub(super) async fn upload_text(
 /// Where to send a file: through the server's proxy if it is one, else to the
 /// route that its own pages use.
 fn place(artifact_uri: &str, run_id: &str, name: &str) -> (Method, String) {
-    let Some(rest) = artifact_uri.strip_prefix("mlflow-artifacts:") else {
+    let Some(rest) = artifact_uri.strip_prefix(PROXY) else {
         let (run, name) = (encode(run_id, ""), encode(name, ""));
         let path = format!("/ajax-api/2.0/mlflow/upload-artifact?run_uuid={run}&path={name}");
         return (Method::POST, path);
@@ -190,7 +224,8 @@ fn place(artifact_uri: &str, run_id: &str, name: &str) -> (Method, String) {
     )
 }
 
-fn encode(text: &str, also_plain: &str) -> String {
+/// Text as a part of an address.
+pub(super) fn encode(text: &str, also_plain: &str) -> String {
     text.bytes()
         .fold(String::with_capacity(text.len()), |mut out, byte| {
             let c = char::from(byte);

@@ -9,6 +9,9 @@ const PARAMS: usize = 100;
 const TAGS: usize = 100;
 const TOTAL: usize = 1000;
 
+/// How the names of the metrics begin that the train function returned.
+pub(super) const RESULT: &str = "result/";
+
 /// Longest values, in characters. Beyond them the server cuts in silence.
 const PARAM_VALUE: usize = 6000;
 const TAG_VALUE: usize = 8000;
@@ -29,6 +32,9 @@ pub(super) struct Metric {
     pub(super) value: f64,
     pub(super) timestamp: u64,
     pub(super) step: i64,
+    /// The logged model that it is about, beside the run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) model_id: Option<String>,
 }
 
 /// A parameter or tag.
@@ -78,6 +84,21 @@ impl Batch {
             item @ Item::Metric(_) => return Err(item),
         }
         Ok(())
+    }
+
+    /// The metrics of results, said of models.
+    pub(super) fn results_of<'a>(&self, models: impl Iterator<Item = &'a String>) -> Self {
+        let results = || (self.metrics.iter()).filter(|metric| metric.key.starts_with(RESULT));
+        let metrics = models.flat_map(|model| {
+            results().map(|metric| Metric {
+                model_id: Some(model.clone()),
+                ..metric.clone()
+            })
+        });
+        Self {
+            metrics: metrics.take(METRICS).collect(),
+            ..Self::default()
+        }
     }
 
     /// The two halves, to find out which of them is refused. A batch of one
@@ -177,6 +198,7 @@ mod tests {
             value,
             timestamp: 7,
             step: 1,
+            model_id: None,
         })
     }
 
@@ -230,6 +252,24 @@ mod tests {
         batch.push(Item::Tag(pair(&"t", "new"))).unwrap();
         assert_eq!(body(&batch)["params"], json!([{"key": "lr", "value": "1"}]));
         assert_eq!(body(&batch)["tags"], json!([{"key": "t", "value": "new"}]));
+    }
+
+    #[test]
+    fn results_are_said_of_every_model() {
+        let mut batch = Batch::default();
+        let result = Metric {
+            key: "result/acc".into(),
+            value: 0.9,
+            timestamp: 7,
+            step: 0,
+            model_id: None,
+        };
+        batch.push(metric(0.5)).unwrap();
+        batch.push(Item::Metric(result)).unwrap();
+        let of_models = body(&batch.results_of(["m-1".to_owned(), "m-2".to_owned()].iter()));
+        let said = |model| json!({"key": "result/acc", "value": 0.9, "timestamp": 7, "step": 0, "model_id": model});
+        assert_eq!(of_models["metrics"], json!([said("m-1"), said("m-2")]));
+        assert_eq!(body(&batch)["metrics"][1].get("model_id"), None);
     }
 
     #[test]

@@ -96,6 +96,18 @@ impl CallError {
         self.code() == Some("RESOURCE_DOES_NOT_EXIST")
     }
 
+    /// Whether the server is too old to know the call. MLflow answers with a
+    /// page, another back end with one of these codes.
+    pub(super) fn is_unknown_call(&self) -> bool {
+        let Self::Status { status, code, .. } = self else {
+            return false;
+        };
+        match (status.as_u16(), code.as_deref()) {
+            (404, code) => matches!(code, None | Some("ENDPOINT_NOT_FOUND")),
+            (status, _) => status == 405 || status == 501,
+        }
+    }
+
     pub(super) fn code(&self) -> Option<&str> {
         match self {
             Self::Status { code, .. } => code.as_deref(),
@@ -181,19 +193,30 @@ impl Client {
         path: &str,
         body: &impl Serialize,
     ) -> Result<T, CallError> {
-        let body =
-            serde_json::to_vec(body).map_err(|error| CallError::Nonsense(error.to_string()))?;
-        self.post_bytes(path, body).await
+        self.send_json(Method::POST, path, body).await
     }
 
-    /// A POST whose body is JSON already.
-    pub(super) async fn post_bytes<T: DeserializeOwned>(
+    /// A call of the tracking API with a body.
+    pub(super) async fn send_json<T: DeserializeOwned>(
         &self,
+        method: Method,
+        path: &str,
+        body: &impl Serialize,
+    ) -> Result<T, CallError> {
+        let body =
+            serde_json::to_vec(body).map_err(|error| CallError::Nonsense(error.to_string()))?;
+        self.send_bytes(method, path, body).await
+    }
+
+    /// The same whose body is JSON already.
+    pub(super) async fn send_bytes<T: DeserializeOwned>(
+        &self,
+        method: Method,
         path: &str,
         body: Vec<u8>,
     ) -> Result<T, CallError> {
         let request = self
-            .request(Method::POST, &format!("/api/2.0/mlflow/{path}"))
+            .request(method, &format!("/api/2.0/mlflow/{path}"))
             .header(CONTENT_TYPE, "application/json")
             .body(body);
         json(self.send(request).await?).await

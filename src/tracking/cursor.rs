@@ -1,6 +1,7 @@
 //! How far a run has been shipped: `mlflow.json` in its folder.
 
 use super::TrackingError;
+use super::logged_models::LoggedModel;
 use crate::store::RunDir;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -30,6 +31,9 @@ pub(super) struct Cursor {
     /// Where the server wants the artifacts.
     #[serde(default)]
     pub(super) artifact_uri: String,
+    /// The models of the run at the server, by the artifacts that they are.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) models: BTreeMap<String, LoggedModel>,
     /// Offset in the journal of the first record that is not there yet.
     pub(super) offset: u64,
     /// Number of records before it.

@@ -101,6 +101,87 @@ pub enum TrackingError {
     /// The server won't have the run or its experiment.
     #[error("MLflow refuses the run: {0}")]
     Refused(String),
+    /// A run was made without a server to bring it to.
+    #[error(
+        "run {run} was made with MLflow off, or a folder as its address; --tracking-uri names a server"
+    )]
+    Off {
+        /// The run.
+        run: String,
+    },
+    /// A run has no artifact that is a model.
+    #[error(
+        "run {run} has logged no model{}",
+        among("its artifacts are", artifacts, "it has no artifacts")
+    )]
+    NoModelLogged {
+        /// The run.
+        run: String,
+        /// Its artifacts.
+        artifacts: Vec<String>,
+    },
+    /// A run has several artifacts that are models.
+    #[error(
+        "run {run} has logged several models: say which with --artifact{}",
+        among("they are", models, "")
+    )]
+    SeveralModels {
+        /// The run.
+        run: String,
+        /// Its models.
+        models: Vec<String>,
+    },
+    /// An artifact is no model, or is not there.
+    #[error(
+        "run {run} has no model `{name}`{}",
+        among("its models are", models, "")
+    )]
+    NotAModel {
+        /// The run.
+        run: String,
+        /// What was asked for.
+        name: String,
+        /// Its models.
+        models: Vec<String>,
+    },
+    /// A run could not be brought whole.
+    #[error("run {run} could not be brought to MLflow: {reason}")]
+    Unfinished {
+        /// The run.
+        run: String,
+        /// What was in the way.
+        reason: String,
+    },
+    /// The registry won't have it.
+    #[error("MLflow's registry refuses it: {0}")]
+    RefusedModel(String),
+    /// The registry has no such name.
+    #[error(
+        "no model `{name}` is registered{}",
+        among("it has", known, "no model yet")
+    )]
+    NoModel {
+        /// What was asked for.
+        name: String,
+        /// What there is.
+        known: Vec<String>,
+    },
+    /// A model has no such version.
+    #[error(
+        "model `{model}` has no {wanted}{}{}",
+        newest.map(|newest| format!("; the newest is version {newest}")).unwrap_or_default(),
+        among("its aliases are", aliases, "it has no alias")
+    )]
+    NoModelVersion {
+        /// The model.
+        model: String,
+        /// What was asked for.
+        wanted: String,
+        /// The version made last.
+        newest: Option<u64>,
+        /// The aliases that there are.
+        aliases: Vec<String>,
+    },
     /// A file of the store can't be read or written.
     #[error("{}: {source}", path.display())]
     Io {
@@ -118,7 +199,14 @@ impl TrackingError {
     /// The exit code of a command that ends with this error.
     pub fn exit(&self) -> Exit {
         match self {
-            Self::NotHttp { .. } | Self::BadUri { .. } | Self::Interpolate(_) => Exit::Config,
+            Self::NotHttp { .. }
+            | Self::BadUri { .. }
+            | Self::Interpolate(_)
+            | Self::Off { .. } => Exit::Config,
+            Self::NoModelLogged { .. } | Self::SeveralModels { .. } | Self::NotAModel { .. } => {
+                Exit::Usage
+            }
+            Self::NoModel { .. } | Self::NoModelVersion { .. } => Exit::Usage,
             Self::Busy { .. } => Exit::Locked,
             Self::Io { .. } => Exit::Store,
             Self::Store(error) => error.exit(),
@@ -131,7 +219,9 @@ impl TrackingError {
             | Self::Slow { .. }
             | Self::NotOurs { .. }
             | Self::Unreachable(_)
-            | Self::Refused(_) => Exit::Tracking,
+            | Self::Refused(_)
+            | Self::Unfinished { .. }
+            | Self::RefusedModel(_) => Exit::Tracking,
         }
     }
 
@@ -148,4 +238,21 @@ impl TrackingError {
         let path = path.into();
         move |source| Self::Io { path, source }
     }
+}
+
+/// What there is instead, the first few of it.
+fn among(what: &str, known: &[String], nothing: &str) -> String {
+    const SHOWN: usize = 10;
+    if known.is_empty() {
+        return format!("; {nothing}");
+    }
+    let mut list: Vec<_> = known
+        .iter()
+        .take(SHOWN)
+        .map(|name| format!("`{name}`"))
+        .collect();
+    if known.len() > SHOWN {
+        list.push(format!("{} more", known.len() - SHOWN));
+    }
+    format!("; {what} {}", list.join(", "))
 }

@@ -26,8 +26,10 @@ mod engine;
 mod error;
 mod fleet;
 mod health;
+mod logged_models;
 mod names;
 mod others;
+pub mod registry;
 mod retry;
 mod server;
 mod session;
@@ -48,6 +50,9 @@ pub use settings::Settings;
 pub use shipper::Shipper;
 pub use status::{Report, ServerStatus, Status};
 pub use sync::{is_behind, settings_of, sync};
+
+/// The file that makes a folder a model of MLflow.
+const MLMODEL: &str = "MLmodel";
 
 /// Number of records in a run's journal; 0 for one that can't be read.
 fn journal_records(run: &crate::store::RunDir) -> u64 {

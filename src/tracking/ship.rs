@@ -1,4 +1,4 @@
-use super::artifacts::{self, UploadError, Uploaded};
+use super::artifacts::{self, Uploaded};
 use super::batch::Batch;
 use super::client::{CallError, Client, Remedy};
 use super::cursor::{Cursor, Lines, ShipLock};
@@ -13,6 +13,7 @@ use serde_json::json;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+mod artifact;
 mod enter;
 
 /// How many requests may be spent on finding what the server refuses in one
@@ -240,6 +241,9 @@ impl RunShip {
                 status,
             } => (batch, long_values, *status),
         };
+        let models = self.cursor.models.values().map(|model| &model.id);
+        let of_models = batch.results_of(models);
+        self.send_batch(client, &of_models).await?;
         self.send_batch(client, batch).await?;
         *batch = Batch::default();
         while let Some(value) = long_values.last()
@@ -271,7 +275,7 @@ impl RunShip {
         }
         let sent = client.log_batch(batch.body(&self.run_id())).await;
         match self.verdict(client, sent).await? {
-            Verdict::Taken | Verdict::Gone => Ok(()),
+            Verdict::Taken(()) | Verdict::Gone => Ok(()),
             Verdict::Refused(error) => self.find_refused(client, batch.clone(), error).await,
         }
     }
@@ -337,35 +341,6 @@ impl RunShip {
             .await
     }
 
-    async fn send_artifact(&mut self, client: &Client, name: &str) -> Result<(), Trouble> {
-        let (files, left_out) = match artifacts::files(&self.run, name) {
-            Ok(found) => found,
-            Err(reason) => return Ok(self.leave_out(name, &reason)?),
-        };
-        for reason in left_out {
-            self.leave_out(name, &reason)?;
-        }
-        let (uri, id) = (self.cursor.artifact_uri.clone(), self.run_id());
-        for file in files {
-            let sent = artifacts::upload(client, &uri, &id, &file, &mut self.uploaded).await;
-            let answer = match sent {
-                Ok(()) => Ok(()),
-                Err(UploadError::Call(error)) => Err(error),
-                Err(UploadError::Store(error)) => return Err(error.into()),
-                Err(UploadError::File(reason)) => {
-                    self.leave_out(&file.name, &reason)?;
-                    continue;
-                }
-            };
-            self.settle(client, answer, || json!({"artifact": file.name}))
-                .await?;
-            if !self.present {
-                break;
-            }
-        }
-        Ok(())
-    }
-
     /// Deals with the answer to something that can't be divided.
     async fn settle(
         &mut self,
@@ -374,20 +349,23 @@ impl RunShip {
         what: impl Fn() -> serde_json::Value,
     ) -> Result<(), Trouble> {
         match self.verdict(client, answer).await? {
-            Verdict::Taken | Verdict::Gone => Ok(()),
+            Verdict::Taken(()) | Verdict::Gone => Ok(()),
             Verdict::Refused(error) => Ok(self.set_aside_as(&what(), &error, 1)?),
         }
     }
 
     /// What an answer means, after a look at the server where it is unclear.
-    async fn verdict(
+    async fn verdict<T>(
         &mut self,
         client: &Client,
-        answer: Result<(), CallError>,
-    ) -> Result<Verdict, Trouble> {
-        let Err(error) = answer else {
-            self.stumbles = 0;
-            return Ok(Verdict::Taken);
+        answer: Result<T, CallError>,
+    ) -> Result<Verdict<T>, Trouble> {
+        let error = match answer {
+            Ok(taken) => {
+                self.stumbles = 0;
+                return Ok(Verdict::Taken(taken));
+            }
+            Err(error) => error,
         };
         let id = self.run_id();
         match error.remedy() {
@@ -446,8 +424,8 @@ impl RunShip {
 }
 
 /// What the server made of a request.
-enum Verdict {
-    Taken,
+enum Verdict<T> {
+    Taken(T),
     /// It is there, and will never take it.
     Refused(CallError),
     /// The run is not there any more: all starts anew.

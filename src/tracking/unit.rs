@@ -1,7 +1,7 @@
 //! The journal cut into pieces that are sent at once.
 
 use super::api::RunStatus;
-use super::batch::{Batch, Item, Metric, Pair, cut_param, cut_tag, param_text};
+use super::batch::{Batch, Item, Metric, Pair, RESULT, cut_param, cut_tag, param_text};
 use super::cursor::Renamed;
 use super::describe::{self, FAILURE, TRIAL_STATE, failure_text};
 use super::names::Names;
@@ -206,6 +206,7 @@ impl Units {
             value,
             timestamp,
             step,
+            model_id: None,
         })
     }
 
@@ -221,7 +222,7 @@ impl Units {
             .chain(others)
             .map(|(name, value)| {
                 (
-                    self.metric(&format!("result/{name}"), *value, step, ts),
+                    self.metric(&format!("{RESULT}{name}"), *value, step, ts),
                     None,
                 )
             })

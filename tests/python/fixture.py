@@ -183,9 +183,8 @@ def counts(ctx: TrainingContext) -> float:
         time.sleep(0.002)
         if (step + 1) % 10 == 0:
             state = json.dumps({"step": step + 1})
-            ctx.save_checkpoint(
-                f"step-{step + 1}.json", lambda path: path.write_text(state) and None, epoch=0, step=step + 1
-            )
+            name = f"step-{step + 1}.json"
+            ctx.save_checkpoint(name, lambda path: path.write_text(state), epoch=0, step=step + 1)
     return 0.0
 
 

@@ -3,6 +3,8 @@
 import threading
 import time
 
+import fixture
+
 threading.Thread(target=lambda: time.sleep(600), daemon=True).start()
 
-from fixture import knows as knows  # noqa: E402
+knows = fixture.knows

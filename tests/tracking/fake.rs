@@ -50,6 +50,9 @@ pub(crate) struct Stored {
     pub(crate) params: BTreeMap<String, String>,
     pub(crate) status: Option<String>,
     pub(crate) files: BTreeMap<String, Vec<u8>>,
+    pub(crate) models: Vec<Value>,
+    /// Models that are outputs of the run.
+    pub(crate) outputs: Vec<Value>,
 }
 
 pub(crate) struct Fake {
@@ -178,9 +181,38 @@ fn process(stored: &mut Stored, request: &Request) -> (u16, Value) {
             json!({"runs": stored.runs.iter().take(1).collect::<Vec<_>>()}),
         ),
         "runs/get" => match stored.runs.first() {
-            Some(run) => (200, json!({"run": run})),
+            Some(run) => {
+                let mut run = run.clone();
+                run["outputs"] = json!({"model_outputs": stored.outputs});
+                (200, json!({"run": run}))
+            }
             None => missing(),
         },
+        "logged-models/search" => {
+            let models: Vec<_> = (stored.models.iter())
+                .map(|info| json!({"info": info}))
+                .collect();
+            (200, json!({"models": models}))
+        }
+        "logged-models" => {
+            let id = format!("m-{}", stored.models.len());
+            let model = json!({
+                "model_id": id,
+                "name": body["name"],
+                "status": "LOGGED_MODEL_PENDING",
+                "artifact_uri": format!("mlflow-artifacts:/1/models/{id}/artifacts"),
+            });
+            stored.models.push(model.clone());
+            (200, json!({"model": {"info": model}}))
+        }
+        "runs/outputs" if stored.outputs.contains(&body["models"][0]) => (
+            400,
+            json!({"error_code": "BAD_REQUEST", "message": "UNIQUE constraint failed"}),
+        ),
+        "runs/outputs" => {
+            stored.outputs.push(body["models"][0].clone());
+            (200, json!({}))
+        }
         "runs/log-batch" => {
             for metric in body["metrics"].as_array().into_iter().flatten() {
                 stored.metrics.insert(metric.to_string());
@@ -196,6 +228,13 @@ fn process(stored: &mut Stored, request: &Request) -> (u16, Value) {
             (200, json!({}))
         }
         "runs/set-tag" | "runs/delete-tag" | "runs/log-inputs" => (200, json!({})),
+        path if let Some(id) = path.strip_prefix("logged-models/") => {
+            let models = stored.models.iter_mut();
+            for model in models.filter(|model| model["model_id"] == id) {
+                model["status"] = body["status"].clone();
+            }
+            (200, json!({}))
+        }
         path => match path.strip_prefix("/api/2.0/mlflow-artifacts/artifacts/") {
             Some(name) => {
                 stored.files.insert(name.to_owned(), request.body.clone());

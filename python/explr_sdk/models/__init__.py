@@ -1,0 +1,48 @@
+"""Saves models as folders that MLflow loads, without MLflow.
+
+``ctx.tracker.log_model(model)`` is the usual way here. The folder is written
+by hand: it is a few small text files around the framework's own format, while
+importing MLflow and letting it look for requirements takes seconds.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Callable, Optional
+
+from explr_sdk.errors import LogError
+from explr_sdk.models import _keras, _sklearn, _tensorflow, _torch
+from explr_sdk.models._folder import Flavor
+
+__all__ = ["save"]
+
+_Write = Callable[[Any, Path, Any], Flavor]
+
+# A Keras model may be a `torch.nn.Module` or `tf.Module` too, so it comes first.
+_KINDS = (_keras, _torch, _tensorflow, _sklearn)
+
+
+def save(model: Any, folder: Path, *, input_example: Any = None) -> None:
+    """Writes ``folder``, which must not exist, so that MLflow can load the model from it.
+
+    Knows ``torch.nn.Module``, TorchScript, Keras 3, ``tf.Module`` and
+    scikit-learn, also of other libraries that keep to scikit-learn's way. With
+    an input example, such as one batch, the model has a signature.
+    """
+    write = _writer(model)
+    if write is None:
+        raise LogError(
+            f"can't log a {type(model).__module__}.{type(model).__qualname__} as a model: it is "
+            "none of PyTorch, Keras, TensorFlow or scikit-learn. Save it by its own means and log "
+            "the file with `tracker.log_artifact`, or the folder of an `mlflow.*.save_model`"
+        )
+    folder.mkdir(parents=True)
+    # Last, as it makes the folder a model.
+    write(model, folder, input_example).write_to(folder)
+
+
+def _writer(model: Any) -> Optional[_Write]:
+    for kind in _KINDS:
+        if kind.knows(model):
+            return kind.write
+    return None

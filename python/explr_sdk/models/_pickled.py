@@ -1,0 +1,72 @@
+"""Pickles, and what of the train function's own code they need."""
+
+from __future__ import annotations
+
+import importlib
+import pickle
+import types
+from pathlib import Path
+from typing import Any, Optional, Set, Type
+
+from explr_sdk.errors import LogError
+from explr_sdk.models._code import copy_code
+
+
+class Pickles:
+    """A pickle module that remembers which modules its pickles refer to.
+
+    What is defined in ``__main__`` or within a function can't be referred to,
+    and is written whole where cloudpickle is installed.
+    """
+
+    def __init__(self) -> None:
+        """Looks for cloudpickle."""
+        self.modules: Set[str] = set()
+        self.by_value = _cloudpickle() is not None
+        self.module: Any = types.ModuleType(__name__)
+        self.module.Pickler = _pickler(self.modules)
+        self.module.Unpickler = pickle.Unpickler
+        self.module.load = pickle.load
+
+    def dump(self, obj: Any, path: Path) -> None:
+        """Writes an object to a file."""
+        with open(path, "wb") as file:
+            self.module.Pickler(file, protocol=pickle.DEFAULT_PROTOCOL).dump(obj)
+
+    def code(self, folder: Path) -> Optional[str]:
+        """Puts the own modules among those referred to into a folder of the model."""
+        return copy_code(self.modules, folder)
+
+    def refusal(self, obj: Any, error: Exception) -> LogError:
+        """What to say of an object that can't be saved."""
+        hint = ""
+        if not self.by_value and isinstance(error, (pickle.PicklingError, AttributeError)):
+            hint = (
+                ". What is defined in `__main__` or within a function needs a module of its own, "
+                "or cloudpickle: `pip install cloudpickle`"
+            )
+        return LogError(f"the model {type(obj).__qualname__} can't be saved: {error}{hint}")
+
+
+def _cloudpickle() -> Optional[types.ModuleType]:
+    try:
+        return importlib.import_module("cloudpickle")
+    except ImportError:
+        return None
+
+
+def _pickler(modules: Set[str]) -> Type[pickle.Pickler]:
+    cloudpickle = _cloudpickle()
+    base: Any = pickle.Pickler if cloudpickle is None else cloudpickle.CloudPickler
+
+    class Recorder(base):  # type: ignore[misc]
+        def reducer_override(self, obj: Any) -> Any:
+            # Classes and functions are what a pickle refers to by name.
+            if isinstance(obj, (type, types.FunctionType)):
+                modules.add(obj.__module__)
+            if base is pickle.Pickler:
+                return NotImplemented
+            return super().reducer_override(obj)
+
+    recorder: Type[pickle.Pickler] = Recorder
+    return recorder

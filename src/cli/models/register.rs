@@ -1,0 +1,95 @@
+use super::{as_json, named, settings};
+use crate::cli::runs::{StoreArgs, emit, output::emit_json};
+use explr::Exit;
+use explr::report::text::printable;
+use explr::store::RunDir;
+use explr::tracking::registry::{Registered, Registry, model_artifact};
+use explr::tracking::{Settings, TrackingError};
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The run: its id, a unique start of it, its short form, `last`, a trial
+    /// as in `digits#17`, or `"best of digits"`.
+    run: String,
+    /// Name of the model.
+    name: String,
+    /// What the version is called beside its number; taken from the version
+    /// that has it.
+    #[arg(long)]
+    alias: Option<String>,
+    /// The artifact that is the model. Default: the only one that is.
+    #[arg(long, value_name = "NAME")]
+    artifact: Option<String>,
+    /// Address of the server. Default: what the run was made with.
+    #[arg(long, value_name = "URI")]
+    tracking_uri: Option<String>,
+    #[command(flatten)]
+    store: StoreArgs,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) fn execute(args: &Args) -> anyhow::Result<Exit> {
+    let store = args.store.open_reconciled()?;
+    let run = named::run(&store, &args.run)?;
+    let artifact = model_artifact(&run, args.artifact.as_deref())?;
+    let settings = settings(&store, Some(&run), args.tracking_uri.as_deref())?;
+    bring(&settings, &run)?;
+    let registry = Registry::open(&settings)?;
+    let registered = registry.register(&run, &artifact, &args.name, args.alias.as_deref())?;
+    if args.json {
+        let mut registered_json = as_json(&registry, &registered.version);
+        registered_json["created"] = registered.created.into();
+        emit_json(&registered_json)?;
+    } else {
+        emit(&describe(&registry, &registered, &run, &artifact))?;
+    }
+    Ok(Exit::Ok)
+}
+
+/// Brings what the server lacks of the run, as `explr sync` does.
+fn bring(settings: &Settings, run: &RunDir) -> anyhow::Result<()> {
+    if !explr::tracking::is_behind(run, settings)? {
+        return Ok(());
+    }
+    let short = run.id().short();
+    eprintln!("bringing run {short} to {}", settings.describe());
+    let reports = explr::tracking::sync(settings, std::slice::from_ref(run), |_, _| {})?;
+    for (_, report) in reports {
+        if let Some(error) = report.error {
+            return Err(TrackingError::Unfinished {
+                run: short.to_owned(),
+                reason: error,
+            }
+            .into());
+        }
+    }
+    Ok(())
+}
+
+fn describe(registry: &Registry, registered: &Registered, run: &RunDir, artifact: &str) -> String {
+    let version = &registered.version;
+    let verb = if registered.created {
+        "is"
+    } else {
+        "was already"
+    };
+    let aliases: Vec<_> = version
+        .aliases
+        .iter()
+        .map(|alias| format!("@{alias}"))
+        .collect();
+    let aliases = match aliases.as_slice() {
+        [] => String::new(),
+        all => format!(", {}", all.join(", ")),
+    };
+    printable(&format!(
+        "{} version {}{aliases} {verb} {artifact} of run {}\n{}\n{}\n",
+        version.name,
+        version.number,
+        run.id().short(),
+        version.uri(),
+        registry.url(version),
+    ))
+}
