@@ -22,8 +22,11 @@ _count = itertools.count()
 Write = Callable[[Path], object]
 
 
-def place(root: Path, name: str, write: Write) -> None:
-    """Makes ``root/name`` with a function that writes a file or folder to the path it is given."""
+def place(root: Path, name: str, write: Write, aside: Path | None = None) -> None:
+    """Makes ``root/name`` with a function that writes a file or folder to the path it is given.
+
+    What it replaces is kept under the name ``aside``, if that is given.
+    """
     target = root / name
     # A folder, so that the file has its own name from the start: some formats
     # write the name into the file.
@@ -36,7 +39,7 @@ def place(root: Path, name: str, write: Write) -> None:
         if not temporary.exists():
             raise LogError(f"nothing was written to `{temporary}`, the path that was given")
         sync(temporary)
-        _move(temporary, target, folder)
+        _move(temporary, target, aside or folder / ".old", keep=aside is not None)
         sync_folder(target.parent)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -96,6 +99,14 @@ def sync(path: Path) -> None:
             os.fsync(file.fileno())
 
 
+def remove(path: Path) -> None:
+    """Removes a file or folder, if it is there."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
 def sync_folder(path: Path) -> None:
     """Makes the names in a folder durable."""
     fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -105,10 +116,10 @@ def sync_folder(path: Path) -> None:
         os.close(fd)
 
 
-def _move(source: Path, target: Path, folder: Path) -> None:
+def _move(source: Path, target: Path, aside: Path, keep: bool) -> None:
     # A folder can't be replaced in one step; what is in its place goes first.
-    if target.is_dir() or (source.is_dir() and target.exists()):
-        target.rename(folder / ".old")
+    if target.exists() and (keep or target.is_dir() or source.is_dir()):
+        target.rename(aside)
     source.rename(target)
 
 

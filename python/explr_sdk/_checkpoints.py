@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +10,9 @@ from explr_sdk import _artifacts, _tail
 from explr_sdk._host import Host
 from explr_sdk._numbers import integer
 from explr_sdk.errors import LogError
+
+#: What a checkpoint replaces, until the journal has its record: longer than ``length`` then.
+_ASIDE = re.compile(r"\.(?P<name>.+)\.before-(?P<length>\d+)")
 
 
 @dataclass(frozen=True)
@@ -41,21 +45,22 @@ class Checkpoints:
         counts = {"epoch": integer(epoch, "`epoch`"), "step": integer(step, "`step`")}
         if min(counts.values()) < 0:
             raise LogError(f"`epoch` and `step` of the checkpoint `{name}` must be 0 or more")
+        target = self._folder / name
+        aside = target.with_name(f".{target.name}.before-{len(self._host.writer)}")
         try:
-            _artifacts.place(self._folder, str(name), write)
+            _artifacts.place(self._folder, str(name), write, aside)
         except OSError as error:
-            raise LogError(
-                f"can't write the checkpoint `{self._folder / name}`: {error}"
-            ) from error
+            raise LogError(f"can't write the checkpoint `{target}`: {error}") from error
         self._host.log_event({"type": "checkpoint", "path": str(name), **counts})
-        return self._folder / name
+        _artifacts.remove(aside)
+        return target
 
     def latest(self) -> Checkpoint | None:
         """The newest checkpoint that the journal holds and that exists."""
-        newest = None
-        for record in _tail.read(self._host.path, ("checkpoint",)):
-            if (self._folder / record["path"]).exists():
-                newest = record
+        records = list(_tail.read(self._host.path, ("checkpoint",)))
+        self._settle({record["path"]: record["seq"] for record in records})
+        there = (each for each in reversed(records) if (self._folder / each["path"]).exists())
+        newest = next(there, None)
         if newest is None:
             self._host.tell_start()
             return None
@@ -63,3 +68,15 @@ class Checkpoints:
             self._resuming = False
             self._host.tell_resumed(newest["seq"], newest["path"])
         return Checkpoint(self._folder / newest["path"], newest["epoch"], newest["step"])
+
+    def _settle(self, recorded: dict[str, int]) -> None:
+        """Takes back checkpoints that were replaced by one that a kill left without its record."""
+        found = [(_ASIDE.fullmatch(path.name), path) for path in self._folder.rglob(".*.before-*")]
+        asides = [(int(match["length"]), match["name"], path) for match, path in found if match]
+        for length, name, aside in sorted(asides, reverse=True):
+            target = aside.with_name(name)
+            if recorded.get(str(target.relative_to(self._folder)), -1) >= length:
+                _artifacts.remove(aside)
+            else:
+                _artifacts.remove(target)
+                aside.rename(target)

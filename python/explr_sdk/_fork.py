@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import itertools
 import os
 import warnings
+from pathlib import Path
 
 #: Stands for the run's id in a template's environment. Run ids are as long.
 NO_RUN = "00000000-0000-0000-0000-000000000000"
+
+#: Threads whose library leaves its locks open in the child: pyarrow's allocator.
+_PREPARED = ("jemalloc_bg_thd",)
 
 _PR_SET_PDEATHSIG = 1
 
@@ -55,14 +60,14 @@ def fork() -> int:
         return os.fork()
 
 
-def threads_left() -> int:
-    """The number of threads that this process has when it forks.
+def threads_left() -> list[str]:
+    """The names of the threads that don't let this process be forked safely.
 
     Libraries such as OpenBLAS start threads when they are imported and end
     them in a handler of their own when the process forks, so it is tried.
     """
-    if _threads() == 1:
-        return 1
+    if not _threads():
+        return []
     child = fork()
     if child == 0:
         os._exit(0)
@@ -70,5 +75,10 @@ def threads_left() -> int:
     return _threads()
 
 
-def _threads() -> int:
-    return len(os.listdir("/proc/self/task"))
+def _threads() -> list[str]:
+    names = []
+    for thread in Path("/proc/self/task").iterdir():
+        if int(thread.name) != os.getpid():
+            with contextlib.suppress(OSError):  # It may have just ended.
+                names.append((thread / "comm").read_text().strip())
+    return [name for name in names if name not in _PREPARED]

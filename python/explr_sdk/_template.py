@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import importlib
 import json
 import os
 import selectors
 import signal
 import socket
 import sys
+import weakref
 from typing import Any, Callable
 
 from explr_sdk import _failure, _fork, _load, _worker
@@ -57,6 +59,7 @@ def _serve() -> None:
     except _failure.LoadError as error:
         why: str | None = str(error)
     else:
+        _import_more()
         why = _why_not(mark)
     sys.stdout.flush()
     sys.stderr.flush()
@@ -69,6 +72,13 @@ def _serve() -> None:
     Template(server, function, mark).serve()
 
 
+def _import_more() -> None:
+    """PyTorch imports this with the first optimiser: a second that each worker would pay."""
+    if "torch" in sys.modules:
+        with contextlib.suppress(Exception):
+            importlib.import_module("torch._dynamo")
+
+
 def _why_not(mark: _fork.Mark) -> str | None:
     if not mark:
         return f"the template has no {RUN_VARIABLE} to change"
@@ -76,10 +86,10 @@ def _why_not(mark: _fork.Mark) -> str | None:
     if torch is not None and torch.cuda.is_initialized():
         return "the module initialises CUDA when it is imported, and CUDA does not survive a fork"
     threads = _fork.threads_left()
-    if threads > 1:
+    if threads:
         return (
-            f"the module has {threads} threads as soon as it is imported, and a process with "
-            "threads can't be forked safely"
+            f"the module has threads as soon as it is imported ({', '.join(threads)}), and a "
+            "process with threads can't be forked safely"
         )
     return None
 
@@ -207,6 +217,9 @@ class Template:
         os.environ[RUN_VARIABLE] = run_id
         os.environ.update((name, value) for name, value in environment)
         gc.unfreeze()
+        for finalizer in list(getattr(weakref.finalize, "_registry", ())):
+            # Such as a temporary folder of the module: all workers share it.
+            finalizer.atexit = False
         return _worker.run(Control(socket.socket(fileno=control)), self._function)
 
 

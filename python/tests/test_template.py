@@ -82,12 +82,21 @@ class TemplateTest(Case):
     def test_a_module_with_threads_is_not_forked(self) -> None:
         answer = self.template("threaded:train").receive()
         self.assertEqual(answer["type"], "not_forkable")
-        self.assertIn("2 threads", answer["why"])
+        self.assertIn("has threads as soon as it is imported", answer["why"])
 
     def test_a_module_that_cannot_be_imported_is_not_forked_and_says_why(self) -> None:
         answer = self.template("missing:train").receive()
         self.assertEqual(answer["type"], "not_forkable")
         self.assertIn("there is no module `missing`", answer["why"])
+
+    def test_what_the_module_made_outlives_its_first_worker(self) -> None:
+        template = self.template("shared:train")
+        template.receive()
+        for run_id in IDS[:2]:
+            line, _ = template.fork(self.run_with(run_id))
+            self.assertEqual(line.until("finished")["outcome"]["ok"]["primary_metric"], 1.0)
+            template.receive()
+            line.close()
 
     def test_a_run_id_of_another_length_is_refused(self) -> None:
         template = self.template("train:echo")
