@@ -44,5 +44,6 @@ def save(model: Any, folder: Path, *, input_example: Any = None) -> None:
 def _writer(model: Any) -> Optional[_Write]:
     for kind in _KINDS:
         if kind.knows(model):
-            return kind.write
+            write: _Write = kind.write
+            return write
     return None

@@ -23,10 +23,12 @@ class Pickles:
         """Looks for cloudpickle."""
         self.modules: Set[str] = set()
         self.by_value = _cloudpickle() is not None
-        self.module: Any = types.ModuleType(__name__)
-        self.module.Pickler = _pickler(self.modules)
-        self.module.Unpickler = pickle.Unpickler
-        self.module.load = pickle.load
+        self.module: Any = types.SimpleNamespace(
+            __name__=__name__,
+            Pickler=_pickler(self.modules),
+            Unpickler=pickle.Unpickler,
+            load=pickle.load,
+        )
 
     def dump(self, obj: Any, path: Path) -> None:
         """Writes an object to a file."""
