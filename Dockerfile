@@ -41,12 +41,13 @@ RUN python3 -m venv ../venv \
 
 FROM rust AS build
 WORKDIR /opt/explr
-COPY Cargo.toml Cargo.lock ./
+COPY Cargo.toml Cargo.lock build.rs ./
 COPY src src
 COPY crates crates
 COPY templates templates
 COPY benches benches
 COPY tests tests
+COPY python python
 RUN cargo build --locked --release -p explr \
     && mv target/release/explr /usr/local/bin/ \
     && rm -rf target

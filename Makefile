@@ -29,7 +29,7 @@ build: ## Build target/release/explr
 run: setup build ## Train the example: explr run configs/digits.yaml
 	target/release/explr run $(CONFIG) $(ARGS)
 
-test: setup ## Run every test: protocol, studies, explr, SDK, examples
+test: setup ## Run every test: protocol, studies, explr, SDK, examples, Python package
 	cargo test $(LOCKED) -p explr-protocol
 	cargo test $(LOCKED) -p explr-study
 	cargo test $(LOCKED) --no-fail-fast -p explr
@@ -39,6 +39,7 @@ test: setup ## Run every test: protocol, studies, explr, SDK, examples
 		LD_LIBRARY_PATH="$(CURDIR)/.libtorch/lib:$$LD_LIBRARY_PATH" \
 			cargo test $(LOCKED) --manifest-path $$crate/Cargo.toml; \
 	done
+	scripts/test_python
 
 lint: setup ## Check format, clippy, docs, dependencies, shell scripts
 	@LOCKED="$(LOCKED)" scripts/lint

@@ -115,15 +115,17 @@ fn a_kill_for_want_of_memory_is_told_apart() {
         eprintln!("NOTE: this system lets nobody set a memory limit: not tried");
         return;
     };
-    let project = Project::new("eats_memory", "");
-    let mut command = project.explr();
-    command.args(["run", "config.yaml"]);
-    group.adopt(&mut command);
-    let output = command.output().unwrap();
-    let shown = stderr(&output);
-    assert_eq!(output.status.code(), Some(100), "{shown}");
-    let failure = project.failure();
-    assert_eq!(failure.class, explr_protocol::FailureClass::Oom, "{shown}");
+    let python = Project::python("fixture.py:eats_memory", "");
+    for project in [Project::new("eats_memory", ""), python] {
+        let mut command = project.explr();
+        command.args(["run", "config.yaml"]);
+        group.adopt(&mut command);
+        let output = command.output().unwrap();
+        let shown = stderr(&output);
+        assert_eq!(output.status.code(), Some(100), "{shown}");
+        let failure = project.failure();
+        assert_eq!(failure.class, explr_protocol::FailureClass::Oom, "{shown}");
+    }
 }
 
 /// A control group with a limit of memory, of either version.

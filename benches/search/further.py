@@ -6,10 +6,24 @@ The variants of the default sampler were compared on these and the first ones.
 import math
 
 import numpy as np
-
 from objectives import (
-    Objective, ackley, box, cat, centred, flt, levy, log_loss, log_scaled, mirrored, mixed, noisy, rastrigin, rosenbrock,
-    split, vector, whole,
+    Objective,
+    ackley,
+    box,
+    cat,
+    centred,
+    flt,
+    levy,
+    log_loss,
+    log_scaled,
+    mirrored,
+    mixed,
+    noisy,
+    rastrigin,
+    rosenbrock,
+    split,
+    vector,
+    whole,
 )  # fmt: skip
 
 

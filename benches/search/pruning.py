@@ -20,7 +20,6 @@ import multiprocessing
 import pathlib
 
 import numpy as np
-
 from objectives import cat, flt, log_loss, mlp, mlp_space, split, whole
 from quality import report
 from samplers import open_study

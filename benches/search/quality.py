@@ -17,9 +17,8 @@ import math
 import multiprocessing
 import pathlib
 
-import numpy as np
-
 import further
+import numpy as np
 import objectives
 from samplers import open_study
 

@@ -13,9 +13,8 @@ import unittest
 from pathlib import Path
 from typing import Any
 
-from explr_sdk.errors import LogError
-
 from explr_sdk import models
+from explr_sdk.errors import LogError
 
 PACKAGES = Path(__file__).resolve().parent.parent
 

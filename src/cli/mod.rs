@@ -23,6 +23,7 @@ mod study;
 mod sweep;
 mod sync;
 mod tensor;
+mod train_args;
 mod tune;
 mod verify;
 

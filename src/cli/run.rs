@@ -1,3 +1,4 @@
+use super::train_args::TrainArgs;
 use super::{interrupt, params};
 use anyhow::Context;
 use explr::config::Loaded;
@@ -20,9 +21,8 @@ pub(crate) struct Args {
     /// Settings that override the file's, as in `lr=1e-4` or `worker.timeout=2h`.
     #[arg(value_name = "KEY=VALUE")]
     overrides: Vec<String>,
-    /// The train function: a plugin (`.so`) or the folder of a plugin crate.
-    #[arg(long, value_name = "PATH[:FUNCTION]")]
-    train_fn: Option<String>,
+    #[command(flatten)]
+    train: TrainArgs,
     /// Hyperparameters from a YAML or JSON file, such as `explr study best` prints.
     #[arg(long, value_name = "FILE", conflicts_with = "from_trial")]
     params: Option<PathBuf>,
@@ -73,9 +73,7 @@ impl Args {
     /// The configuration file, and what is put over it.
     fn source(&self) -> anyhow::Result<(PathBuf, Vec<String>)> {
         let mut overrides = Vec::new();
-        if let Some(given) = &self.train_fn {
-            overrides.extend(split_train_fn(given)?);
-        }
+        overrides.extend(self.train.settings()?);
         if let Some(file) = &self.params {
             overrides.extend(params::from_file(file)?);
         }
@@ -114,29 +112,6 @@ impl Args {
     }
 }
 
-/// The settings that `--train-fn` stands for.
-pub(super) fn split_train_fn(given: &str) -> anyhow::Result<Vec<String>> {
-    let (path, function) = split(given);
-    let path = std::path::absolute(path).context("the current folder is gone")?;
-    let mut settings = vec![assignment("train.plugin", &path.display().to_string())];
-    settings.extend(function.map(|name| assignment("train.function", name)));
-    Ok(settings)
-}
-
-/// `PATH:function`, where the path may hold colons too.
-fn split(given: &str) -> (&Path, Option<&str>) {
-    match given.rsplit_once(':') {
-        Some((path, function)) if !path.is_empty() && is_name(function) => {
-            (Path::new(path), Some(function))
-        }
-        _ => (Path::new(given), None),
-    }
-}
-
-fn is_name(text: &str) -> bool {
-    !text.is_empty() && text.chars().all(|c| c.is_alphanumeric() || c == '_')
-}
-
 pub(super) fn assignment(key: &str, value: &str) -> String {
     format!("{key}={}", serde_json::Value::from(value))
 }
@@ -146,6 +121,7 @@ pub(super) fn show_plan(loaded: &Loaded, plan: &Plan, json: bool) -> anyhow::Res
     let code = match &plan.code {
         Code::Plugin(path) => format!("plugin {}", path.display()),
         Code::Crate(path) => format!("plugin crate {} (built with cargo first)", path.display()),
+        Code::Python(function) => format!("Python {}", function.environment().display()),
         Code::Program => "this program".to_owned(),
     };
     if json {
@@ -174,26 +150,4 @@ pub(super) fn show_plan(loaded: &Loaded, plan: &Plan, json: bool) -> anyhow::Res
     println!("# the resolved configuration");
     print!("{}", serde_saphyr::to_string(&config)?);
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::split;
-    use std::path::Path;
-
-    #[test]
-    fn a_function_follows_the_last_colon() {
-        for (given, path, function) in [
-            ("plugins/digits", "plugins/digits", None),
-            (
-                "plugins/digits:train_cnn",
-                "plugins/digits",
-                Some("train_cnn"),
-            ),
-            ("a:b/plugin.so", "a:b/plugin.so", None),
-            (":x", ":x", None),
-        ] {
-            assert_eq!(split(given), (Path::new(path), function), "{given}");
-        }
-    }
 }

@@ -1,5 +1,6 @@
 use super::interrupt;
-use super::run::{assignment, split_train_fn};
+use super::run::assignment;
+use super::train_args::TrainArgs;
 use anyhow::Context;
 use clap::builder::PossibleValuesParser;
 use explr::report::study::{StudyJson, StudyLive, StudyPlain, StudyReporter};
@@ -67,9 +68,8 @@ pub(crate) struct Args {
     /// End the study when a trial fails.
     #[arg(long)]
     fail_fast: bool,
-    /// The train function: a plugin (`.so`) or the folder of a plugin crate.
-    #[arg(long, value_name = "PATH[:FUNCTION]")]
-    train_fn: Option<String>,
+    #[command(flatten)]
+    train: TrainArgs,
     /// Go on although the configuration no longer fits the study.
     #[arg(long)]
     force: bool,
@@ -112,9 +112,7 @@ pub(crate) fn execute(args: &Args) -> anyhow::Result<Exit> {
 impl Args {
     fn overrides(&self) -> anyhow::Result<Vec<String>> {
         let mut overrides = Vec::new();
-        if let Some(given) = &self.train_fn {
-            overrides.extend(split_train_fn(given)?);
-        }
+        overrides.extend(self.train.settings()?);
         let texts = [
             ("tune.jobs", &self.jobs),
             ("tune.study", &self.study),

@@ -29,6 +29,7 @@ mod params;
 mod path;
 pub(crate) mod problem;
 mod pruner;
+pub(crate) mod python;
 pub(crate) mod read;
 pub mod redact;
 pub(crate) mod remedy;

@@ -1,5 +1,6 @@
 use super::{DeviceChoice, Seconds, SpaceConfig, Sweep, Tune};
 use explr_protocol::FailureClass;
+use explr_protocol::control::Call;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};
@@ -117,9 +118,19 @@ pub struct Train {
     /// A plugin (`.so`) or the folder of a plugin crate, relative to this file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plugin: Option<PathBuf>,
-    /// Name of the train function in the plugin.
+    /// Name of the train function in the plugin; or a function of Python, as
+    /// `module:function` or `path/to/file.py:function`.
     #[serde(default = "default_function")]
     pub function: String,
+    /// Instead of a train function an objective of Optuna, as
+    /// `module:objective` or `path/to/file.py:objective`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub objective: Option<String>,
+    /// The Python interpreter. Default: that of the active virtual
+    /// environment, of a `.venv` in this file's folder or above it, of the uv
+    /// project there, or `python3`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub python: Option<PathBuf>,
 }
 
 impl Default for Train {
@@ -127,12 +138,28 @@ impl Default for Train {
         Self {
             plugin: None,
             function: default_function(),
+            objective: None,
+            python: None,
         }
     }
 }
 
 fn default_function() -> String {
     "train_model".to_owned()
+}
+
+impl Train {
+    /// The function of Python that is to be called, and how; none for a
+    /// plugin.
+    pub fn python_function(&self) -> Option<(&str, Call)> {
+        match &self.objective {
+            Some(objective) => Some((objective, Call::Objective)),
+            None if self.plugin.is_none() && self.function.contains(':') => {
+                Some((&self.function, Call::Function))
+            }
+            None => None,
+        }
+    }
 }
 
 /// What a run may use of the machine.

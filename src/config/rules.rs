@@ -1,3 +1,5 @@
+mod train;
+
 use super::Seconds;
 use super::address;
 use super::interpolate::{self, InterpolateError};
@@ -32,8 +34,7 @@ impl Rules<'_> {
         self.references();
         self.experiment();
         self.names();
-        self.plugin();
-        self.function();
+        self.train();
         self.folders();
         self.resources();
         self.durations();
@@ -140,69 +141,6 @@ impl Rules<'_> {
                     }
                 }
             }
-        }
-    }
-
-    fn plugin(&mut self) {
-        let Some((text, span)) = self.text(&["train", "plugin"]) else {
-            return;
-        };
-        if text.trim().is_empty() {
-            return self.push(
-                span,
-                "`train.plugin` is empty",
-                "name the plugin's `.so` or the folder of its crate, as in `plugin: ./my-plugin`",
-            );
-        }
-        let path = super::locate(self.dir, Path::new(&text));
-        let shown = super::tidy(&path);
-        let shown = shown.display();
-        if path.is_dir() {
-            if !path.join("Cargo.toml").is_file() {
-                self.push(
-                    span,
-                    format!("the folder `{shown}` is no plugin crate: it has no `Cargo.toml`"),
-                    "name the folder of a plugin crate or a built `.so`; `explr init` makes a new one",
-                );
-            }
-        } else if path.exists() {
-            if path.extension().is_none_or(|extension| extension != "so") {
-                self.push(
-                    span,
-                    format!(
-                        "`{shown}` is no plugin: neither a `.so` file nor the folder of a crate"
-                    ),
-                    "name the folder that holds its `Cargo.toml`, and explr builds it",
-                );
-            }
-        } else {
-            let help = neighbour(&path, |near| {
-                near.is_dir() || near.extension().is_some_and(|e| e == "so")
-            })
-            .map_or_else(
-                || "paths are relative to the folder of the configuration file".to_owned(),
-                |near| {
-                    let near = Path::new(&text).with_file_name(near);
-                    format!("did you mean `{}`?", near.display())
-                },
-            );
-            self.push(span, format!("there is no plugin at `{shown}`"), help);
-        }
-    }
-
-    fn function(&mut self) {
-        let Some((name, span)) = self.text(&["train", "function"]) else {
-            return;
-        };
-        let mut chars = name.chars();
-        let is_name = chars.next().is_some_and(|c| c.is_alphabetic() || c == '_')
-            && chars.all(|c| c.is_alphanumeric() || c == '_');
-        if !is_name {
-            self.push(
-                span,
-                format!("`{name}` can't be the name of a function"),
-                "write the name that the plugin exports, as in `function: train_model`",
-            );
         }
     }
 

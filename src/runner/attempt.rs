@@ -7,13 +7,15 @@ use super::spawn::{Spawn, Worker, end_strays};
 use super::stop::{StopLevel, StopReason};
 use super::{RunError, Sink};
 use crate::report::RunEvent;
-use explr_protocol::control::{Assignment, FromWorker, ToWorker};
+use crate::worker::system_metrics::{self, Sampler};
+use explr_protocol::control::{Assignment, Code, FromWorker, ToWorker};
 use explr_protocol::{Answer, Ask, Outcome};
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::unix::OwnedWriteHalf;
+use tokio::sync::mpsc::{self, UnboundedReceiver};
 use tokio::sync::watch;
 
 /// How long the output may go on after the worker's end: a process that the
@@ -22,6 +24,9 @@ const LAST_WORDS: Duration = Duration::from_millis(300);
 
 /// Time between two looks at news from elsewhere.
 const ASIDE: Duration = Duration::from_millis(200);
+
+/// A worker that speaks every second is heard within this time.
+const SILENCE: Duration = Duration::from_secs(5);
 
 /// How an attempt ended.
 pub(super) struct Ended {
@@ -89,6 +94,7 @@ pub(super) async fn supervise(
         killed: false,
         journal_failure: None,
     };
+    let (sampler, mut samples) = sample_for(&assignment);
     supervisor
         .send(&ToWorker::Start(Box::new(assignment)))
         .await;
@@ -115,11 +121,16 @@ pub(super) async fn supervise(
             },
             exited = process.wait() => break exited.map_err(RunError::Wait)?,
             () = sleep_until(next_look) => supervisor.look().await,
+            Some(sample) = samples.recv() => supervisor.pass_on(sample).await,
             _ = ticks.tick() => if let Some(event) = aside() {
                 (supervisor.sink)(event);
             },
         }
     };
+    if let Some(sampler) = sampler {
+        // It may be in the middle of a look.
+        tokio::task::spawn_blocking(|| sampler.stop());
+    }
     supervisor.end_group();
     end_strays(&spawn.run_id);
     let last_words = tokio::time::Instant::now() + LAST_WORDS;
@@ -236,6 +247,14 @@ impl Supervisor<'_, '_> {
         let _ = kill(self.pid, Signal::SIGTERM);
     }
 
+    /// Gives the worker a sample of the machine, unless it is silent: it might
+    /// not read it, and this process would wait for it to do so.
+    async fn pass_on(&mut self, sample: ToWorker) {
+        if self.watch.silence(Instant::now()) < SILENCE {
+            self.send(&sample).await;
+        }
+    }
+
     fn kill(&mut self) {
         self.killed = true;
         self.end_group();
@@ -267,6 +286,20 @@ impl Supervisor<'_, '_> {
             },
         }
     }
+}
+
+/// Looks at the machine for a worker that can't do so itself.
+fn sample_for(assignment: &Assignment) -> (Option<Sampler>, UnboundedReceiver<ToWorker>) {
+    let (sender, samples) = mpsc::unbounded_channel();
+    let interval = assignment.system_metrics_interval;
+    let interval = interval.filter(|_| matches!(assignment.code, Code::Python(_)));
+    let sampler = interval.map(|interval| {
+        system_metrics::start(&assignment.journal, interval, move |sample, step| {
+            let metrics = sample.into_iter().collect();
+            let _ = sender.send(ToWorker::Sample { metrics, step });
+        })
+    });
+    (sampler, samples)
 }
 
 async fn changed(stop: &mut watch::Receiver<StopLevel>) -> StopLevel {

@@ -1,3 +1,4 @@
+use super::PythonError;
 use super::stop::StopReason;
 use crate::Exit;
 use crate::config::interpolate::InterpolateError;
@@ -15,7 +16,8 @@ pub enum RunError {
     /// The configuration names no train function.
     #[error(
         "the configuration names no train function\n\
-         help: add `train: {{plugin: path/to/crate}}`, or use `--train-fn PATH[:function]`"
+         help: add `train: {{plugin: path/to/crate}}` or `train: {{function: my_module:train_model}}`, \
+         or use `--train-fn`"
     )]
     NoTrainFunction,
     /// The configuration has no combinations to run.
@@ -41,6 +43,9 @@ pub enum RunError {
          `in_process()`"
     )]
     NotServed,
+    /// No function of Python can be called.
+    #[error(transparent)]
+    Python(#[from] PythonError),
     /// cargo is not there.
     #[error("cargo can't be started: {0}\nhelp: install Rust, https://rustup.rs")]
     NoCargo(#[source] io::Error),
@@ -158,16 +163,17 @@ pub enum RunError {
     /// A `${env:NAME}}` lost its variable since the configuration was read.
     #[error(transparent)]
     Interpolate(#[from] InterpolateError),
-    /// The plugin does not come to the end of its initialisers.
+    /// The train function's code does not come to the end of what it does
+    /// while it is loaded.
     #[error(
-        "the plugin {} was not opened within {limit:?}: something hangs while it is loaded\n\
-         help: look for initialisers in it and in the libraries that it needs; what they print is \
-         in {}. On a slow disk, raise `worker.heartbeat_timeout`",
-        plugin.display(), log.display()
+        "{code} was not loaded within {limit:?}: something in it hangs\n\
+         help: look at what it and the libraries that it needs do while they are loaded; what \
+         they print is in {}. On a slow disk, raise `worker.heartbeat_timeout`",
+        log.display()
     )]
-    PluginHangs {
-        /// The plugin.
-        plugin: PathBuf,
+    CodeHangs {
+        /// The plugin, or the module of Python.
+        code: String,
         /// How long it had.
         limit: Duration,
         /// Where its output is.
@@ -221,12 +227,13 @@ impl RunError {
             | Self::Build { .. }
             | Self::NoLibrary { .. }
             | Self::Plugin(_)
-            | Self::PluginHangs { .. } => Exit::Plugin,
+            | Self::CodeHangs { .. } => Exit::Plugin,
             Self::NoDevice { .. }
             | Self::Resources { .. }
             | Self::TooManyJobs { .. }
             | Self::GpusLost { .. } => Exit::Resources,
             Self::GpuMemory(error) => error.exit(),
+            Self::Python(error) => error.exit(),
             Self::NoSpace { .. } | Self::NotWritable { .. } => Exit::Store,
             Self::Stopped(reason) => reason.exit(),
             Self::TrialBlocked { class, .. } => match class {

@@ -24,11 +24,11 @@ pub(crate) struct Job {
 }
 
 impl Job {
-    /// Where the plugin comes from; none for a function of the program.
+    /// Where the plugin comes from, if the function is in one.
     pub(crate) fn plugin(&self) -> Option<PathBuf> {
         match &self.source {
             Code::Plugin(path) | Code::Crate(path) => Some(path.clone()),
-            Code::Program => None,
+            Code::Python(_) | Code::Program => None,
         }
     }
 }

@@ -77,6 +77,12 @@ pub(crate) fn has_cuda(folder: &Path) -> bool {
     folder.join("lib/libtorch_cuda.so").exists()
 }
 
+/// The libtorch of a virtual environment, if PyTorch is installed there.
+pub(super) fn of_environment(folder: &Path) -> Option<PathBuf> {
+    let mut found = in_environment(folder).into_iter();
+    found.find(|folder| folder.join("lib/libtorch_cpu.so").exists())
+}
+
 fn in_environment(folder: &Path) -> Vec<PathBuf> {
     let Ok(versions) = std::fs::read_dir(folder.join("lib")) else {
         return Vec::new();

@@ -82,6 +82,11 @@ impl Watch {
         self.sign_of_life = now;
     }
 
+    /// For how long the worker has said nothing.
+    pub(crate) fn silence(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.sign_of_life)
+    }
+
     /// The train function got further.
     pub(crate) fn saw_progress(&mut self, now: Instant) {
         self.progress = now;

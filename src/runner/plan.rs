@@ -2,11 +2,12 @@
 
 use super::provenance::Origin;
 use super::resources::{self, Granted};
-use super::{Resume, RunError, Sink, libtorch, plugin_crate};
+use super::{PythonFunction, Resume, RunError, Sink, libtorch, plugin_crate};
 use crate::Error;
 use crate::config::Loaded;
 use crate::gpu::{self, Limit};
 use explr_protocol::{TrainFunction, control};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -38,12 +39,14 @@ impl fmt::Debug for Request {
 }
 
 /// The code of a train function.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Code {
     /// A plugin, built.
     Plugin(PathBuf),
     /// A crate that builds a plugin.
     Crate(PathBuf),
+    /// A function of Python.
+    Python(PythonFunction),
     /// A function of this program.
     Program,
 }
@@ -71,28 +74,22 @@ impl Plan {
     /// Decides, without building or starting anything.
     pub fn make(request: &Request) -> Result<Self, Error> {
         let config = &request.loaded.config;
-        let code = code(request)?;
-        let near = match &code {
-            Code::Plugin(path) | Code::Crate(path) => Some(path.as_path()),
-            Code::Program => None,
-        };
         let current = std::env::current_dir().unwrap_or_default();
         let folder = current.join(&request.loaded.dir);
-        let near: Vec<&Path> = near
-            .into_iter()
-            .chain([folder.as_path(), current.as_path()])
-            .collect();
-        let libtorch = match code {
+        let code = code(request, &folder, &current)?;
+        let libtorch = match &code {
+            Code::Plugin(path) | Code::Crate(path) => libtorch::find(&[path, &folder, &current]),
+            Code::Python(function) => function.libtorch(),
             Code::Program => None,
-            _ => libtorch::find(&near),
         };
         let store = current.join(request.loaded.resolve(&config.store));
         let gpu_memory = gpu::limit(Some(&request.loaded), Some(&store))?;
         let granted = resources::grant(config, &gpu_memory, libtorch.as_deref())?;
         Ok(Self {
-            function: match &request.function {
-                Some(function) => function.name().to_owned(),
-                None => config.train.function.clone(),
+            function: match (&request.function, &code) {
+                (Some(function), _) => function.name().to_owned(),
+                (None, Code::Python(function)) => function.name().to_owned(),
+                (None, _) => config.train.function.clone(),
             },
             code,
             granted,
@@ -107,6 +104,10 @@ impl Plan {
     pub(crate) fn build(&self, sink: &mut Sink<'_>) -> Result<control::Code, RunError> {
         let path = match &self.code {
             Code::Program => return Ok(control::Code::Program),
+            Code::Python(function) => {
+                let code = function.prepare(&self.store)?;
+                return Ok(control::Code::Python(code));
+            }
             Code::Plugin(path) => path.clone(),
             Code::Crate(folder) => plugin_crate::build(folder, self.libtorch.as_deref(), sink)?,
         };
@@ -116,30 +117,46 @@ impl Plan {
         })
     }
 
-    /// Where its runs come from.
-    pub(crate) fn origin(&self, request: &Request) -> Origin {
+    /// Where its runs come from, when it is built as `built`.
+    pub(crate) fn origin(&self, request: &Request, built: &control::Code) -> Origin {
         let folder = match &self.code {
             Code::Crate(path) => path.clone(),
             Code::Plugin(path) => path.parent().unwrap_or(Path::new(".")).to_owned(),
+            Code::Python(function) => function.folder().to_owned(),
             Code::Program => std::env::current_dir().unwrap_or_default(),
         };
-        let code = match &request.loaded.config.train.plugin {
-            Some(plugin) if request.function.is_none() => plugin.display().to_string(),
+        let code = match (&self.code, &request.loaded.config.train.plugin) {
+            (Code::Plugin(_) | Code::Crate(_), Some(plugin)) => plugin.display().to_string(),
+            (Code::Python(_), _) => "python".to_owned(),
             _ => "program".to_owned(),
         };
+        let mut versions = BTreeMap::new();
+        if let Some(version) = self
+            .libtorch
+            .as_deref()
+            .and_then(crate::worker::libtorch_version)
+        {
+            versions.insert("libtorch".to_owned(), version);
+        }
+        if let control::Code::Python(python) = built {
+            versions.insert("python".to_owned(), python.version.clone());
+        }
         Origin::find(
             &folder,
             self.function.clone(),
             code,
-            self.libtorch.as_deref(),
+            versions,
             &request.command,
         )
     }
 }
 
-fn code(request: &Request) -> Result<Code, RunError> {
+fn code(request: &Request, folder: &Path, current: &Path) -> Result<Code, RunError> {
     if request.function.is_some() {
         return Ok(Code::Program);
+    }
+    if let Some(function) = PythonFunction::of(&request.loaded, folder, current)? {
+        return Ok(Code::Python(function));
     }
     let Some(plugin) = &request.loaded.config.train.plugin else {
         return Err(RunError::NoTrainFunction);

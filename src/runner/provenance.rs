@@ -26,23 +26,20 @@ pub(crate) struct Origin {
 }
 
 impl Origin {
-    /// Looks around. `folder` holds the code, which is `function` of `code`.
+    /// Looks around. `folder` holds the code, which is `function` of `code`;
+    /// `versions` are those of what runs it.
     pub(super) fn find(
         folder: &Path,
         function: String,
         code: String,
-        libtorch: Option<&Path>,
+        mut versions: BTreeMap<String, String>,
         command: &[String],
     ) -> Self {
         let (git, diff) = match git(folder) {
             Some((git, diff)) => (Some(git), diff),
             None => (None, None),
         };
-        let mut versions =
-            BTreeMap::from([("explr".to_owned(), env!("CARGO_PKG_VERSION").to_owned())]);
-        if let Some(version) = libtorch.and_then(crate::worker::libtorch_version) {
-            versions.insert("libtorch".to_owned(), version);
-        }
+        versions.insert("explr".to_owned(), env!("CARGO_PKG_VERSION").to_owned());
         Self {
             function,
             code,

@@ -52,7 +52,7 @@ async fn run_here(
     let code = code?;
     super::reconcile(&store)?;
     let began = Instant::now();
-    let origin = plan.origin(request);
+    let origin = plan.origin(request, &code);
     let job = Job {
         manifest: origin.manifest(&request.loaded, &plan.granted),
         loaded: request.loaded.clone(),

@@ -4,9 +4,10 @@
 use super::attempt::{self, Ended};
 use super::classify::{Verdict, classify};
 use super::job::Job;
+use super::launch::Launch;
 use super::limits::Limits;
 use super::outcome::RunOutcome;
-use super::spawn::{Spawn, own_arguments};
+use super::spawn::Spawn;
 use super::stop::{Stop, StopLevel, StopReason};
 use super::template::Template;
 use super::{RunError, Sink, in_process};
@@ -269,27 +270,12 @@ impl Session {
     }
 
     fn spawn(&self, template: Option<Arc<Template>>) -> Result<Spawn, Error> {
-        let program = std::env::current_exe().map_err(|source| RunError::Spawn {
-            program: PathBuf::from("explr"),
-            source,
-        })?;
-        let arguments = if self.job.function.is_some() {
-            if !super::workers_are_served() {
-                return Err(RunError::NotServed.into());
-            }
-            own_arguments()
-        } else {
-            vec!["worker".into()]
-        };
-        let mut further = Vec::new();
-        for (name, value) in &self.job.loaded.config.worker.env {
-            let value = interpolate::text(value).map_err(RunError::from)?;
-            further.push((name.clone(), value));
-        }
-        let environment = self.job.granted.environment_with(further);
+        let launch = Launch::worker(&self.job.code)?;
+        let worker = &self.job.loaded.config.worker;
+        let environment = launch.environment(&self.job.granted, worker)?;
         Ok(Spawn {
-            program,
-            arguments,
+            program: launch.program,
+            arguments: launch.arguments,
             environment,
             folder: std::env::current_dir().unwrap_or_else(|_| self.dir.path().to_owned()),
             run_id: self.dir.id().to_string(),

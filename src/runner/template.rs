@@ -1,11 +1,12 @@
-//! The orchestrator's side of a template: the process that opens a plugin
-//! once and forks the workers of a study.
+//! The orchestrator's side of a template: the process that loads the code of
+//! a study once and forks its workers.
 
 #[cfg(test)]
 mod tests;
 
 use super::spawn::{Pipes, Process, Spawn, Worker};
 use explr_protocol::Device;
+use explr_protocol::control::Code;
 use explr_protocol::template::{FD_VARIABLE, FromTemplate, NO_RUN, ToTemplate};
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
@@ -19,7 +20,7 @@ use std::io::{self, IoSlice};
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::ExitStatusExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::io::unix::AsyncFd;
@@ -46,11 +47,10 @@ pub(crate) struct NotForkable {
     pub(crate) why: String,
 }
 
-/// What a template opens.
+/// What a template loads.
 #[derive(Debug, Clone)]
-pub(crate) struct Opens {
-    pub(crate) plugin: PathBuf,
-    pub(crate) libtorch: Option<PathBuf>,
+pub(crate) struct Loads {
+    pub(crate) code: Code,
     pub(crate) device: Device,
 }
 
@@ -84,20 +84,19 @@ struct Forked {
 }
 
 impl Template {
-    /// Starts a template and waits until it has opened the plugin. `spawn`
-    /// says how; its log takes what the plugin's initialisers print.
+    /// Starts a template and waits until it has loaded the code. `spawn` says
+    /// how; its log takes what is printed meanwhile.
     ///
     /// Like a worker, the template is tied to the calling thread. To be called
     /// in an event loop that lives as long as the template.
-    pub(crate) async fn start(spawn: &Spawn, opens: Opens) -> Result<Self, NotForkable> {
+    pub(crate) async fn start(spawn: &Spawn, loads: Loads) -> Result<Self, NotForkable> {
         let broken = |error: io::Error| NotForkable {
             why: error.to_string(),
         };
         let (socket, mut process) = Socket::open(spawn).map_err(broken)?;
         let load = ToTemplate::Load {
-            plugin: opens.plugin,
-            libtorch: opens.libtorch,
-            device: opens.device,
+            code: loads.code,
+            device: loads.device,
         };
         socket.send(&load, &[]).await.map_err(broken)?;
         match socket.receive().await.map_err(broken)? {
@@ -112,7 +111,7 @@ impl Template {
                 let status = process.wait().await.map_err(broken)?;
                 return Err(NotForkable {
                     why: format!(
-                        "the template ended while it opened the plugin ({status}); see {}",
+                        "the template ended while it loaded the code ({status}); see {}",
                         spawn.log.display()
                     ),
                 });
@@ -148,7 +147,7 @@ impl Template {
     ) -> io::Result<Worker> {
         if let Some(name) = self.differs(environment) {
             return Err(io::Error::other(format!(
-                "`{name}` is read when the plugin is opened, so a worker can't have another than \
+                "`{name}` is read when the code is loaded, so a worker can't have another than \
                  its template"
             )));
         }

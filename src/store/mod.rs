@@ -28,6 +28,7 @@ mod select;
 mod summary;
 
 pub use error::StoreError;
+pub(crate) use files::make_dir;
 pub use folder::Store;
 pub use id::{ParseRunIdError, RunId};
 pub use lock::{Holder, RunLock};

@@ -1,19 +1,19 @@
 use crate::config::{Start, WorkerConfig};
-use crate::runner::{Granted, Opens, RunError, Spawn, Template};
+use crate::runner::{Granted, Launch, Loads, RunError, Spawn, Template};
 use explr_protocol::control;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Mutex;
 
-/// Where the workers of a study come from: a template that has the plugin
-/// open and forks them in milliseconds, or nowhere, and then each is started
+/// Where the workers of a study come from: a template that has the code
+/// loaded and forks them in milliseconds, or nowhere, and then each is started
 /// afresh.
 #[derive(Debug)]
 pub(super) struct Nursery {
     state: Mutex<State>,
-    spawn: Option<(Spawn, Opens)>,
-    /// How long a plugin may take to open.
+    spawn: Option<(Spawn, Loads)>,
+    /// How long the code may take to load.
     limit: Duration,
 }
 
@@ -33,42 +33,43 @@ impl Nursery {
         code: &control::Code,
         granted: &Granted,
         log: PathBuf,
-    ) -> Self {
-        let spawn = match (worker.start, code, std::env::current_exe()) {
-            (Start::Auto | Start::Fork, control::Code::Plugin { path, libtorch }, Ok(program)) => {
-                let spawn = Spawn {
-                    program,
-                    arguments: vec!["worker".into()],
-                    environment: granted.environment.clone(),
-                    folder: std::env::current_dir().unwrap_or_default(),
-                    run_id: String::new(),
-                    log,
-                    template: None,
-                };
-                let opens = Opens {
-                    plugin: path.clone(),
-                    libtorch: libtorch.clone(),
-                    device: granted.device,
-                };
-                Some((spawn, opens))
-            }
-            _ => None,
+    ) -> Result<Self, RunError> {
+        let launch = match worker.start {
+            Start::Auto | Start::Fork => Launch::template(code)?,
+            Start::Fresh => None,
         };
-        Self {
+        let spawn = launch.map(|launch| {
+            let environment = launch.environment(granted, worker)?;
+            let spawn = Spawn {
+                program: launch.program,
+                arguments: launch.arguments,
+                environment,
+                folder: std::env::current_dir().unwrap_or_default(),
+                run_id: String::new(),
+                log,
+                template: None,
+            };
+            let loads = Loads {
+                code: code.clone(),
+                device: granted.device,
+            };
+            Ok::<_, RunError>((spawn, loads))
+        });
+        Ok(Self {
             state: Mutex::new(State::Empty),
-            spawn,
+            spawn: spawn.transpose()?,
             limit: worker.heartbeat_timeout.0,
-        }
+        })
     }
 
     /// A template that runs, started if need be. None where workers have to
-    /// be started afresh; `note` is told why, once. An error where the plugin
+    /// be started afresh; `note` is told why, once. An error where the code
     /// hangs, as it would in a fresh worker too.
     pub(super) async fn template(
         &self,
         note: impl FnOnce(String),
     ) -> Result<Option<Arc<Template>>, RunError> {
-        let Some((spawn, opens)) = &self.spawn else {
+        let Some((spawn, loads)) = &self.spawn else {
             return Ok(None);
         };
         let mut state = self.state.lock().await;
@@ -77,9 +78,9 @@ impl Nursery {
             State::Barren => return Ok(None),
             State::Ready(_) | State::Empty => {}
         }
-        let start = Template::start(spawn, opens.clone());
+        let start = Template::start(spawn, loads.clone());
         let started = tokio::time::timeout(self.limit, start).await;
-        match started.map_err(|_| self.hang(spawn, opens))? {
+        match started.map_err(|_| self.hang(spawn, loads))? {
             Ok(template) => {
                 let template = Arc::new(template);
                 *state = State::Ready(Arc::clone(&template));
@@ -93,9 +94,14 @@ impl Nursery {
         }
     }
 
-    fn hang(&self, spawn: &Spawn, opens: &Opens) -> RunError {
-        RunError::PluginHangs {
-            plugin: opens.plugin.clone(),
+    fn hang(&self, spawn: &Spawn, loads: &Loads) -> RunError {
+        let code = match &loads.code {
+            control::Code::Plugin { path, .. } => format!("the plugin {}", path.display()),
+            control::Code::Python(python) => format!("`{}`", python.target),
+            control::Code::Program => "this program".to_owned(),
+        };
+        RunError::CodeHangs {
+            code,
             limit: self.limit,
             log: spawn.log.clone(),
         }

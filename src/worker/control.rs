@@ -59,7 +59,7 @@ impl Control {
     pub(crate) fn receive_assignment(&self) -> Option<Box<Assignment>> {
         match self.receive()? {
             ToWorker::Start(assignment) => Some(assignment),
-            ToWorker::Stop | ToWorker::Answer(_) => None,
+            ToWorker::Stop | ToWorker::Answer(_) | ToWorker::Sample { .. } => None,
         }
     }
 
@@ -70,7 +70,8 @@ impl Control {
             match message {
                 ToWorker::Stop => host.request_stop(),
                 ToWorker::Answer(answer) => host.answer(answer),
-                ToWorker::Start(_) => {}
+                // This worker looks at the machine itself.
+                ToWorker::Start(_) | ToWorker::Sample { .. } => {}
             }
         }
     }

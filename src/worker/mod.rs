@@ -17,7 +17,7 @@ pub(crate) mod host;
 mod plugin;
 mod pulse;
 mod replay;
-mod system_metrics;
+pub(crate) mod system_metrics;
 mod template;
 mod tensor;
 mod watchdog;
@@ -110,9 +110,14 @@ pub(crate) fn execute(assignment: &Assignment, at_hand: &AtHand, host: &Arc<Host
         Ok(context) => context,
         Err(error) => return failure(FailureClass::Plugin, error.to_string()),
     };
-    let sampler = assignment
-        .system_metrics_interval
-        .map(|interval| system_metrics::start(Arc::clone(host), &assignment.journal, interval));
+    let sampler = assignment.system_metrics_interval.map(|interval| {
+        let host = Arc::clone(host);
+        system_metrics::start(&assignment.journal, interval, move |sample, step| {
+            // A journal that can't be written stops the train function at its
+            // own next metric; there is nothing to add here.
+            let _ = host.log_sample(&sample, step);
+        })
+    });
     let called = call(assignment, at_hand, host, &context);
     if let Some(sampler) = sampler {
         sampler.stop();
@@ -155,7 +160,9 @@ fn call(
             function.call(&host.table(), context);
             Ok(())
         }
-        (Code::Program, AtHand::Plugin(_)) => Err(PluginError::NotServed { name: name.clone() }),
+        (Code::Program, AtHand::Plugin(_)) | (Code::Python(_), _) => {
+            Err(PluginError::NotServed { name: name.clone() })
+        }
     }
 }
 

@@ -2,7 +2,6 @@
 //! MLflow's own sampler uses, so that its page shows them under "System
 //! metrics".
 
-use super::host::Host;
 use crate::store::journal::Reader;
 use nvml_wrapper::Nvml;
 use std::path::Path;
@@ -33,10 +32,14 @@ impl Sampler {
     }
 }
 
-/// Starts logging a sample every `interval` seconds. The step of a sample is
-/// the time since the run's first record in intervals, so it goes on where an
-/// earlier attempt ended.
-pub(crate) fn start(host: Arc<Host>, journal: &Path, interval: f64) -> Sampler {
+/// Starts giving `log` a sample every `interval` seconds. The step of a sample
+/// is the time since the journal's first record in intervals, so it goes on
+/// where an earlier attempt ended.
+pub(crate) fn start(
+    journal: &Path,
+    interval: f64,
+    log: impl Fn(Vec<(String, f64)>, i64) + Send + 'static,
+) -> Sampler {
     let interval = Duration::try_from_secs_f64(interval)
         .unwrap_or(Duration::from_secs(10))
         .max(Duration::from_millis(100));
@@ -57,9 +60,7 @@ pub(crate) fn start(host: Arc<Host>, journal: &Path, interval: f64) -> Sampler {
             step = i64::try_from(age.as_millis() / interval.as_millis())
                 .unwrap_or(i64::MAX)
                 .max(step + 1);
-            // A journal that can't be written stops the train function at its
-            // own next metric; there is nothing to add here.
-            let _ = host.log_sample(&machine.sample(), step);
+            log(machine.sample(), step);
             std::thread::park_timeout(interval);
         }
     });

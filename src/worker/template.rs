@@ -11,7 +11,7 @@
 use super::control::{Control, exit_now, inherited};
 use super::plugin::{self, Plugin};
 use super::{AtHand, PARENT_DEATH_SIGNAL};
-use explr_protocol::control::RUN_VARIABLE;
+use explr_protocol::control::{Code, RUN_VARIABLE};
 pub(super) use explr_protocol::template::FD_VARIABLE;
 use explr_protocol::template::{FromTemplate, NO_RUN, ToTemplate};
 use nix::cmsg_space;
@@ -52,14 +52,15 @@ fn serve() -> io::Result<()> {
         return Ok(());
     };
     let ToTemplate::Load {
-        plugin,
-        libtorch,
+        code: Code::Plugin { path, libtorch },
         device,
     } = first
     else {
-        return Err(io::Error::other("the first message is not `load`"));
+        return Err(io::Error::other(
+            "the first message is not to load a plugin",
+        ));
     };
-    let opened = plugin::open(&plugin, libtorch.as_deref(), device)
+    let opened = plugin::open(&path, libtorch.as_deref(), device)
         .map_err(|error| error.to_string())
         .and_then(|plugin| only_one_thread().map(|()| plugin))
         .and_then(|plugin| Ok((plugin, mark.ok_or("the template has no mark to change")?)));

@@ -58,16 +58,30 @@ impl Project {
     /// The same with another plugin. Without tracking, unless `more` asks for
     /// it.
     pub fn with_plugin(plugin: &Path, function: &str, more: &str) -> Self {
+        let train = format!("plugin: {}, function: {function}", plugin.display());
+        Self::with_train(&train, more)
+    }
+
+    /// A project that runs `function` of `tests/python`, in the Python that
+    /// the tests use: `fixture.py:descend`.
+    pub fn python(function: &str, more: &str) -> Self {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let train = format!(
+            "function: {}, python: {}",
+            root.join("tests/python").join(function).display(),
+            root.join(".venv").display(),
+        );
+        Self::with_train(&train, more)
+    }
+
+    fn with_train(train: &str, more: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mlflow = if more.contains("mlflow:") {
             ""
         } else {
             "mlflow: off\n"
         };
-        let text = format!(
-            "experiment: test\ntrain: {{plugin: {}, function: {function}}}\n{mlflow}{more}\n",
-            plugin.display()
-        );
+        let text = format!("experiment: test\ntrain: {{{train}}}\n{mlflow}{more}\n");
         std::fs::write(folder.path().join("config.yaml"), text).unwrap();
         Self { folder }
     }
@@ -109,8 +123,15 @@ impl Project {
 
     /// `explr run`, still running.
     pub fn start(&self, arguments: &[&str]) -> Running {
+        self.start_command("run", arguments)
+    }
+
+    /// `explr COMMAND config.yaml` with further arguments, still running.
+    pub fn start_command(&self, command: &str, arguments: &[&str]) -> Running {
         let child = self
-            .command(arguments)
+            .explr()
+            .args([command, "config.yaml"])
+            .args(arguments)
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()

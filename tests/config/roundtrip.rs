@@ -311,6 +311,8 @@ fn config() -> impl Strategy<Value = Config> {
                 train: Train {
                     plugin: Some("plugin".into()),
                     function,
+                    objective: None,
+                    python: None,
                 },
                 hyperparameters: hyperparameters.into_iter().collect::<Map<_, _>>(),
                 search_space,

@@ -30,6 +30,15 @@ pub enum ToWorker {
     Stop,
     /// The answer to the open question.
     Answer(Answer),
+    /// How busy the machine is: for the journal of a worker that doesn't look
+    /// itself. No sign of progress.
+    Sample {
+        /// System metrics by name.
+        #[serde(with = "number::map")]
+        metrics: BTreeMap<String, f64>,
+        /// Their step.
+        step: i64,
+    },
 }
 
 /// What a worker is to do.
@@ -57,8 +66,37 @@ pub enum Code {
         /// The folder of libtorch's shared libraries, if one was found.
         libtorch: Option<PathBuf>,
     },
+    /// In a module of Python.
+    Python(PythonCode),
     /// In the program that is the worker.
     Program,
+}
+
+/// A train function of Python, and what it takes to call it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PythonCode {
+    /// The interpreter.
+    pub interpreter: PathBuf,
+    /// Its version, as in `3.12.1`.
+    pub version: String,
+    /// The folder that holds the package `explr_sdk`.
+    pub package: PathBuf,
+    /// The first folder that modules are looked for in.
+    pub folder: PathBuf,
+    /// `module:function` or `path/to/file.py:function`.
+    pub target: String,
+    /// How it is called.
+    pub call: Call,
+}
+
+/// How a function of Python is called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Call {
+    /// With a training context.
+    Function,
+    /// With a trial, as Optuna calls an objective.
+    Objective,
 }
 
 /// From a worker to the orchestrator.

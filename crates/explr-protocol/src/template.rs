@@ -1,13 +1,13 @@
-//! Messages between the orchestrator and a template: the process that opens
-//! a plugin once and forks a worker for each run.
+//! Messages between the orchestrator and a template: the process that loads
+//! the train function's code once and forks a worker for each run.
 //!
 //! One JSON object a packet, over a socket pair of type `SOCK_SEQPACKET`
 //! whose template end is the file descriptor named by [`FD_VARIABLE`]. A
 //! template that reads end of file ends, and its workers end with it.
 
 use crate::Device;
+use crate::control::Code;
 use serde::{Deserialize, Serialize};
-use std::path::PathBuf;
 
 /// Environment variable that holds the number of the template's descriptor.
 pub const FD_VARIABLE: &str = "EXPLR_TEMPLATE_FD";
@@ -21,12 +21,10 @@ pub const NO_RUN: &str = "00000000-0000-0000-0000-000000000000";
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum ToTemplate {
-    /// Open this plugin. Sent once, first.
+    /// Load this code. Sent once, first.
     Load {
-        /// The shared library.
-        plugin: PathBuf,
-        /// The folder of libtorch's shared libraries, if one was found.
-        libtorch: Option<PathBuf>,
+        /// The code.
+        code: Code,
         /// Where tensors will live.
         device: Device,
     },
@@ -44,7 +42,7 @@ pub enum ToTemplate {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum FromTemplate {
-    /// The plugin is open, and this process can be forked.
+    /// The code is loaded, and this process can be forked.
     Ready,
     /// Workers can't be forked from this process.
     NotForkable {

@@ -20,9 +20,12 @@
 //     float32MatmulPrecision, and what sets them
 //   at::hasCUDA()                                       ATen/Context.h
 //   c10::DeviceAllocator                                c10/core/CachingDeviceAllocator.h
+//   c10::CachingAllocator: setAllocatorSettings,        c10/core/AllocatorConfig.h
+//     getAllocatorSettings, AcceleratorAllocatorConfig::getKeys
 
 #include <ATen/Context.h>
 #include <ATen/core/Generator.h>
+#include <c10/core/AllocatorConfig.h>
 #include <c10/core/CachingDeviceAllocator.h>
 #include <torch/optim/adam.h>
 #include <torch/optim/adamw.h>
@@ -35,6 +38,7 @@
 #include <memory>
 #include <mutex>
 #include <stdexcept>
+#include <string>
 #include <utility>
 
 using torch::Tensor;
@@ -288,6 +292,22 @@ char* explr_memory_stats(int64_t cuda_index, uint64_t* values) {
     values[1] = stats.reserved_bytes[0].current;
     values[2] = stats.allocated_bytes[0].peak;
     values[3] = stats.reserved_bytes[0].peak;
+  });
+}
+
+// Lets the allocator take this part of each GPU's memory and no more, 0 to 1.
+// It looks at its settings once, before the first tensor is on a GPU. Without
+// a CUDA library there is nothing to limit.
+char* explr_memory_set_fraction(double fraction) {
+  return guarded([&] {
+    namespace config = c10::CachingAllocator;
+    const std::string key = "per_process_memory_fraction";
+    if (gpu_allocator() != nullptr)
+      throw std::logic_error("a tensor has been on a GPU already: it is too late for a limit");
+    if (config::AcceleratorAllocatorConfig::getKeys().count(key) == 0) return;
+    auto settings = config::getAllocatorSettings();
+    if (!settings.empty()) settings += ',';
+    config::setAllocatorSettings(settings + key + ':' + std::to_string(fraction));
   });
 }
 

@@ -12,4 +12,4 @@ pub fn limit() -> Option<u64> {
 }
 
 #[cfg(feature = "torch")]
-pub use crate::torch::memory::{Stats, empty_cache, stats};
+pub use crate::torch::memory::{Stats, empty_cache, set_fraction, stats};

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, Callable
 
 from explr_sdk.errors import LogError
-
 from explr_sdk.models import _keras, _sklearn, _tensorflow, _torch
 from explr_sdk.models._folder import Flavor
 

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from explr_sdk.errors import LogError
-
 from explr_sdk.models import _keras_loader as keras_loader
 from explr_sdk.models._code import copy_code, is_in
 from explr_sdk.models._folder import Flavor, installed

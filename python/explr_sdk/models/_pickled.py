@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from explr_sdk.errors import LogError
-
 from explr_sdk.models._code import copy_code
 
 

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from explr_sdk.errors import LogError
-
 from explr_sdk.models._folder import Flavor
 from explr_sdk.models._keras import backend_package
 from explr_sdk.models._signature import Signature

@@ -1,4 +1,4 @@
-use super::{NotForkable, Opens, Template};
+use super::{Loads, NotForkable, Template};
 use crate::report::RunEvent;
 use crate::runner::attempt::{Ended, supervise};
 use crate::runner::classify::{Exited, Verdict, classify};
@@ -91,12 +91,14 @@ impl Lab {
     }
 
     async fn template(&self, plugin: &Path) -> Result<Template, NotForkable> {
-        let opens = Opens {
-            plugin: plugin.to_owned(),
-            libtorch: None,
+        let loads = Loads {
+            code: Code::Plugin {
+                path: plugin.to_owned(),
+                libtorch: None,
+            },
             device: Device::Cpu,
         };
-        Template::start(&self.spawn, opens).await
+        Template::start(&self.spawn, loads).await
     }
 
     fn is_gone(&self) -> bool {

@@ -32,6 +32,21 @@ pub fn stats(device: tch::Device) -> Result<Stats> {
     })
 }
 
+/// Lets this process take this part of each GPU's memory and no more: above 0,
+/// 1 for all of it.
+///
+/// For a program that explr did not start: a worker has its limit already. To
+/// be called before the first tensor is on a GPU; after that it is refused.
+/// Without a GPU it does nothing.
+pub fn set_fraction(fraction: f64) -> Result<()> {
+    if !(fraction > 0.0 && fraction <= 1.0) {
+        return Err(crate::Error::new(format!(
+            "{fraction} is no part of a GPU's memory: it must be above 0 and at most 1"
+        )));
+    }
+    Ok(shim::set_memory_fraction(fraction)?)
+}
+
 /// Gives back what libtorch holds of the GPUs' memory without need. Rarely of
 /// use: libtorch does so itself before it runs out of memory.
 pub fn empty_cache() -> Result<()> {

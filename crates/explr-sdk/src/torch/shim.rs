@@ -40,6 +40,7 @@ unsafe extern "C" {
     fn explr_generator_state(cuda_index: i64, state: *mut *mut C_tensor) -> *mut c_char;
     fn explr_generator_set_state(cuda_index: i64, state: *const C_tensor) -> *mut c_char;
     fn explr_memory_stats(cuda_index: i64, values: *mut u64) -> *mut c_char;
+    fn explr_memory_set_fraction(fraction: f64) -> *mut c_char;
     fn explr_memory_empty_cache() -> *mut c_char;
     fn explr_set_deterministic(on: bool, before: *mut bool) -> *mut c_char;
     fn explr_set_matmul_precision(level: c_int, before: *mut c_int) -> *mut c_char;
@@ -178,6 +179,12 @@ pub(crate) fn memory_stats(cuda_index: usize) -> Result<[u64; 4], TchError> {
     // SAFETY: there are four places.
     check(unsafe { explr_memory_stats(index, values.as_mut_ptr()) })?;
     Ok(values)
+}
+
+/// Limits the allocator to a part of each GPU's memory.
+pub(crate) fn set_memory_fraction(fraction: f64) -> Result<(), TchError> {
+    // SAFETY: it takes a number.
+    check(unsafe { explr_memory_set_fraction(fraction) })
 }
 
 /// Gives back what the allocator holds without need.
