@@ -12,6 +12,8 @@ use serde_json::{Value, json};
 pub(super) struct LoggedModel {
     #[serde(rename = "model_id")]
     pub(super) id: String,
+    #[serde(default)]
+    pub(super) name: String,
     /// Where the server wants its files.
     pub(super) artifact_uri: String,
 }
@@ -19,6 +21,12 @@ pub(super) struct LoggedModel {
 #[derive(Deserialize)]
 struct Model {
     info: LoggedModel,
+}
+
+#[derive(Deserialize)]
+struct Found {
+    #[serde(default)]
+    models: Vec<Model>,
 }
 
 #[derive(Deserialize)]
@@ -66,23 +74,40 @@ impl Client {
         Ok(Some(created.model.info))
     }
 
+    /// The models that a run at the server has logged, whoever logged them.
+    /// None on a server that is older than logged models.
+    pub(super) async fn logged_models(
+        &self,
+        experiment: &str,
+        run: &str,
+    ) -> Result<Vec<LoggedModel>, CallError> {
+        let request = json!({
+            "experiment_ids": [experiment],
+            "filter": format!("source_run_id = '{run}'"),
+            "max_results": 100,
+        });
+        match self.search_models(&request).await {
+            Err(error) if error.is_unknown_call() => Ok(Vec::new()),
+            found => found,
+        }
+    }
+
     async fn find_logged_model(
         &self,
         new: &NewModel<'_>,
     ) -> Result<Option<LoggedModel>, CallError> {
-        #[derive(Deserialize)]
-        struct Found {
-            #[serde(default)]
-            models: Vec<Model>,
-        }
         let request = json!({
             "experiment_ids": [new.experiment_id],
             "filter": format!("name = '{}' AND source_run_id = '{}'", new.name, new.run_id),
             "max_results": 1,
             "order_by": [{"field_name": "creation_timestamp", "ascending": true}],
         });
-        let found: Found = self.post("logged-models/search", &request).await?;
-        Ok(found.models.into_iter().next().map(|model| model.info))
+        Ok(self.search_models(&request).await?.into_iter().next())
+    }
+
+    async fn search_models(&self, request: &Value) -> Result<Vec<LoggedModel>, CallError> {
+        let found: Found = self.post("logged-models/search", request).await?;
+        Ok(found.models.into_iter().map(|model| model.info).collect())
     }
 
     /// Says that the files of a model are complete, and which run made it.
