@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
+import functools
 import importlib
 import importlib.util
 import inspect
@@ -17,6 +19,8 @@ from explr_sdk import _failure
 from explr_sdk._failure import LoadError
 
 Function = Callable[..., Any]
+#: Stands around the import of a module, given its name.
+Guard = Callable[[str], contextlib.AbstractContextManager[None]]
 
 
 def load(code: dict[str, Any]) -> Function:
@@ -29,11 +33,20 @@ def load(code: dict[str, Any]) -> Function:
             "`path/to/file.py:train_model`"
         )
     _search_first(folder)
+    guard = _guard(function_name, code.get("call"))
     if module_name.endswith(".py") or os.sep in module_name:
-        module = _import_file(folder, module_name)
+        module = _import_file(folder, module_name, guard)
     else:
-        module = _import(folder, module_name)
+        module = _import(folder, module_name, guard)
     return _find(module, module_name, function_name)
+
+
+def _guard(function_name: str, call: str | None) -> Guard:
+    if call != "objective":
+        return lambda _: contextlib.nullcontext()
+    from explr_sdk.integrations.optuna import until_search
+
+    return functools.partial(until_search, function_name)
 
 
 def _search_first(folder: str) -> None:
@@ -42,9 +55,11 @@ def _search_first(folder: str) -> None:
     sys.path.insert(0, folder)
 
 
-def _import(folder: str, name: str) -> ModuleType:
+def _import(folder: str, name: str, guard: Guard) -> ModuleType:
     try:
-        return importlib.import_module(name)
+        with guard(name):
+            importlib.import_module(name)
+        return sys.modules[name]
     except ModuleNotFoundError as error:
         if error.name is None or not f"{name}.".startswith(f"{error.name}."):
             raise _broken(name, error) from error
@@ -58,7 +73,7 @@ def _import(folder: str, name: str) -> ModuleType:
         raise _broken(name, error) from error
 
 
-def _import_file(folder: str, name: str) -> ModuleType:
+def _import_file(folder: str, name: str, guard: Guard) -> ModuleType:
     candidates = [Path(folder) / name, Path.cwd() / name]
     file = next((path.resolve() for path in candidates if path.is_file()), None)
     if file is None:
@@ -79,7 +94,8 @@ def _import_file(folder: str, name: str) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     sys.modules[module_name] = module
     try:
-        spec.loader.exec_module(module)
+        with guard(module_name):
+            spec.loader.exec_module(module)
     except BaseException as error:
         raise _broken(name, error) from error
     return module

@@ -54,6 +54,8 @@ def _serve() -> None:
     message, _ = server.receive()
     if message is None:
         return
+    # pyarrow, and so pandas and MLflow, would start a thread as soon as it is imported.
+    os.environ.setdefault("JE_ARROW_MALLOC_CONF", "background_thread:false")
     try:
         function = _load.load(message["code"])
     except _failure.LoadError as error:

@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 from typing import Any, cast
 
-from explr_sdk import _failure, _load, _watchdog, memory, result, seed
+from explr_sdk import _failure, _load, _mlflow, _watchdog, memory, result, seed
 from explr_sdk._control import FD_VARIABLE, Control, inherited
 from explr_sdk._host import Host
 from explr_sdk._load import Function
@@ -87,6 +87,7 @@ def _work(start: dict[str, Any], control: Control, function: Function | None) ->
 def _execute(
     code: dict[str, Any], run: dict[str, Any], host: Host, function: Function | None
 ) -> Outcome:
+    membership = _mlflow.begin(host)
     try:
         call = function or _load.load(code)
     except _failure.LoadError as error:
@@ -97,6 +98,7 @@ def _execute(
         seed.begin(run["seed"])
         memory.begin()
         context = TrainingContext(run, host)
+        membership.params = context.tracker.params
         returned = _call(call, context, code.get("call", "function"))
         found = result.read(returned, host.last_report[1] if host.last_report else None)
         # A second attempt that logged nothing still has to say so.

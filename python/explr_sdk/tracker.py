@@ -31,7 +31,8 @@ class Tracker:
         """Made by the worker."""
         self._host = host
         self._artifacts = ArtifactDir(artifact_dir)
-        self._params: dict[str, Any] = flatten(hyperparameters)
+        #: What was logged as a param, hyperparameters included.
+        self.params: dict[str, Any] = flatten(hyperparameters)
         self._lock = RLock()
 
     def log_metric(self, name: str, value: Any, step: int | None = None) -> None:
@@ -68,12 +69,12 @@ class Tracker:
         check_key("param", name)
         value = plain(value, f"the param `{name}`")
         with self._lock:
-            if name not in self._params:
+            if name not in self.params:
                 self._host.log_param(name, value)
-                self._params[name] = value
-            elif not same(self._params[name], value):
+                self.params[name] = value
+            elif not same(self.params[name], value):
                 raise LogError(
-                    f"the param `{name}` is {_json(self._params[name])} and can't become "
+                    f"the param `{name}` is {_json(self.params[name])} and can't become "
                     f"{_json(value)}: a param is logged once; log what changes as a metric "
                     "or a tag"
                 )

@@ -183,7 +183,7 @@ class TrackerTest(Case):
             folder.mkdir()
             (folder / "MLmodel").write_text(f"{model} {input_example}")
 
-        with mock.patch.dict("sys.modules", {"explr_sdk.models": mock.Mock(save=save)}):
+        with mock.patch("explr_sdk.models.save", save):
             self.tracker.log_model("net", "best/model", input_example=3)
         self.assertEqual((self.artifacts / "best" / "model" / "MLmodel").read_text(), "net 3")
         self.assertEqual([each["path"] for each in self.logged()], ["best/model"])
