@@ -42,9 +42,9 @@ def real(value: Any, what: str) -> float:
     """Whatever is a number (a tensor or an array of one element too), as a float."""
     if isinstance(value, (str, bytes, bytearray)):
         raise LogError(f"{what} must be a number, and {value!r} is a text")
-    # Of a tensor that has a gradient; `float` would warn of that.
-    item = getattr(value, "item", None)
     try:
+        # PyTorch warns of `float(loss)`, and not of this.
+        item = getattr(value, "item", None)
         return float(item() if callable(item) else value)
     except Exception as error:  # of whatever library the value comes from
         raise LogError(f"{what} must be a number, and {_short(value)} is none: {error}") from error
