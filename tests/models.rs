@@ -103,6 +103,7 @@ models = [m for m in models if m.source_run_id == sys.argv[2]]
 print(json.dumps({
     "outputs": [o.model_id for o in run.outputs.model_outputs],
     "models": [{"id": m.model_id, "name": m.name, "status": str(m.status),
+                "source": m.tags["mlflow.source.name"],
                 "metrics": {x.key: x.value for x in m.metrics or []},
                 "files": [f.path for f in client.list_logged_model_artifacts(m.model_id)]}
                for m in models],
@@ -122,7 +123,13 @@ fn predictions(url: &str, uri: &str) -> String {
 #[test]
 fn a_model_is_one_logged_model_with_its_files_and_results() {
     let store = shared();
-    let run = trained(&store, "logged");
+    let mut run = store.new_run("logged");
+    run.state(RunState::Running);
+    log_model(&mut run, "model");
+    assert_eq!(store.ship(&run).left, 0);
+    // A better one takes its place.
+    log_model(&mut run, "model");
+    end(&mut run);
     assert_eq!(store.ship(&run).left, 0);
     let url = store.server();
     let seen = seen_once(&url, &run);
@@ -137,6 +144,7 @@ fn a_model_is_one_logged_model_with_its_files_and_results() {
         (&json!("model"), &json!("READY"))
     );
     assert_eq!(model["metrics"], json!({"result/val_loss": 0.25}));
+    assert_eq!(model["source"], json!(seen.tags["mlflow.source.name"]));
     let files = ["MLmodel", "data", "requirements.txt"];
     assert_eq!(model["files"], json!(files));
     let id = model["id"].as_str().unwrap();
@@ -240,7 +248,9 @@ fn a_registered_model_loads_by_its_alias() {
         &["models", "register", short, "double", "--alias", "tested"],
     );
     let said = String::from_utf8(said.stdout).unwrap();
-    let start = format!("double version 1, @champion, @tested was already model of run {short}\n");
+    let start = format!(
+        "double version 1 (@champion, @tested): already registered, model of run {short}\n"
+    );
     assert!(said.starts_with(&start), "{said}");
 
     // Another run is another version, and takes the alias over.
