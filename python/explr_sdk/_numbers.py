@@ -42,7 +42,8 @@ def real(value: Any, what: str) -> float:
     if isinstance(value, (str, bytes, bytearray)):
         raise LogError(f"{what} must be a number, and {value!r} is a text")
     try:
-        return float(value)
+        # PyTorch warns of a loss that still has its graph.
+        return float(value.detach() if getattr(value, "requires_grad", False) else value)
     except Exception as error:  # of whatever library the value comes from
         raise LogError(f"{what} must be a number, and {_short(value)} is none: {error}") from error
 
