@@ -631,7 +631,7 @@ fn a_plugin_that_hangs_while_it_is_opened_ends_the_study() {
     let said = stderr(&output);
     assert_eq!(output.status.code(), Some(6), "{said}");
     assert!(
-        said.contains("plugin.so was not opened within 1s"),
+        said.contains("plugin.so was not loaded within 1s"),
         "{said}"
     );
     assert_eq!(states(&project.history("test")), [0, 0, 0, 2]);

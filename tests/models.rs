@@ -6,17 +6,18 @@
     clippy::cast_sign_loss
 )]
 
+mod common;
 #[path = "tracking/support.rs"]
 #[allow(dead_code)]
 mod support;
 
 use explr::store::RunDir;
+use explr::store::journal::Writer;
 use explr_protocol::{Direction, Event, RunState, TrainingResult};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::process::{Command, Output, Stdio};
 use std::sync::{Arc, Mutex, Weak};
-use std::time::Duration;
 use support::{TestRun, TestStore, python, seen_once};
 
 /// A server costs seconds: the tests share one.
@@ -30,13 +31,18 @@ fn shared() -> Arc<TestStore> {
     })
 }
 
-/// Writes a model that doubles its input, as a plug-in writes a TorchScript
-/// one, and records it.
+/// Logs a model that doubles its input, as a plug-in logs a TorchScript one.
 fn log_model(run: &mut TestRun, name: &str) {
+    write_model(&run.run, name);
+    let path = name.to_owned();
+    run.log(Event::Artifact { path });
+}
+
+fn write_model(run: &RunDir, name: &str) {
     const SAVE: &str = "import sys, torch\n\
         class Double(torch.nn.Module):\n    def forward(self, x):\n        return 2 * x\n\
         torch.jit.trace(Double(), torch.zeros(3)).save(sys.argv[1])";
-    let folder = run.run.artifact_dir().join(name);
+    let folder = run.artifact_dir().join(name);
     std::fs::create_dir_all(folder.join("data")).unwrap();
     let file = folder.join("data/model.pth");
     python(&["-c", SAVE, file.to_str().unwrap()]);
@@ -53,8 +59,6 @@ fn log_model(run: &mut TestRun, name: &str) {
     ] {
         std::fs::write(folder.join(file), content).unwrap();
     }
-    let path = name.to_owned();
-    run.log(Event::Artifact { path });
 }
 
 /// A run that trained a model and has come to its end.
@@ -139,4 +143,293 @@ fn a_model_is_one_logged_model_with_its_files_and_results() {
     for uri in [format!("runs:/{}/model", seen.id), format!("models:/{id}")] {
         assert_eq!(predictions(&url, &uri), "[2.0, 4.0, 6.0]", "{uri}");
     }
+}
+
+fn explr(store: &TestStore, args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_explr"));
+    command
+        .args(args)
+        .arg("--store")
+        .arg(store.store.root())
+        .current_dir(store.path())
+        .env_remove("MLFLOW_TRACKING_URI")
+        .stdin(Stdio::null());
+    command
+}
+
+/// A command to its end, with what it wrote.
+fn ended(store: &TestStore, args: &[&str]) -> Output {
+    let output = explr(store, args).output().unwrap();
+    println!("{}", String::from_utf8_lossy(&output.stderr));
+    output
+}
+
+/// What a command prints as JSON; it must succeed.
+fn told(store: &TestStore, args: &[&str]) -> Value {
+    let output = ended(store, &[args, &["--json"]].concat());
+    assert!(output.status.success(), "{args:?}");
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+/// The message of a command that must fail with this code.
+fn refusal(store: &TestStore, args: &[&str], code: i32) -> String {
+    let output = ended(store, args);
+    assert_eq!(output.status.code(), Some(code), "{args:?}");
+    String::from_utf8(output.stderr).unwrap()
+}
+
+#[test]
+fn a_model_is_logged_once_however_often_shipping_is_killed_and_begun_anew() {
+    let store = shared();
+    let url = store.server();
+    let run = leave(trained(&store, "killed"));
+    let id = run.id().as_str();
+    for delay in [1, 20, 40, 60, 80, 100, 130, 160, 200] {
+        let mut sync = explr(&store, &["sync", id]).spawn().unwrap();
+        std::thread::sleep(std::time::Duration::from_millis(delay));
+        sync.kill().unwrap();
+        sync.wait().unwrap();
+    }
+    assert_eq!(ended(&store, &["sync", id]).status.code(), Some(0));
+    // All that is known of the server is lost.
+    for file in ["mlflow.json", "mlflow-uploaded.jsonl"] {
+        std::fs::remove_file(run.path().join(file)).unwrap();
+    }
+    assert_eq!(ended(&store, &["sync", id]).status.code(), Some(0));
+    let runs = support::seen(&url, id);
+    assert_eq!(runs.len(), 1);
+    let known = models_of(&url, &runs[0].id);
+    let models = known["models"].as_array().unwrap();
+    assert_eq!(models.len(), 1, "{known}");
+    assert_eq!(known["outputs"], json!([models[0]["id"]]));
+    assert_eq!(models[0]["status"], "READY");
+    assert_eq!(models[0]["metrics"], json!({"result/val_loss": 0.25}));
+}
+
+#[test]
+fn a_registered_model_loads_by_its_alias() {
+    let store = shared();
+    let run = leave(trained(&store, "registered"));
+    let short = run.id().short();
+    // It is not at the server yet, which may not even run.
+    let first = told(
+        &store,
+        &["models", "register", short, "double", "--alias", "champion"],
+    );
+    assert_eq!(
+        (&first["version"], &first["created"]),
+        (&json!(1), &json!(true))
+    );
+    assert_eq!(first["run"], run.id().as_str());
+    assert_eq!(first["aliases"], json!(["champion"]));
+    assert_eq!(first["uri"], "models:/double@champion");
+    let url = store.server();
+    assert_eq!(
+        predictions(&url, "models:/double@champion"),
+        "[2.0, 4.0, 6.0]"
+    );
+
+    // The same again makes no second version, and can add an alias.
+    let again = told(&store, &["models", "register", short, "double"]);
+    assert_eq!(
+        (&again["version"], &again["created"]),
+        (&json!(1), &json!(false))
+    );
+    let said = ended(
+        &store,
+        &["models", "register", short, "double", "--alias", "tested"],
+    );
+    let said = String::from_utf8(said.stdout).unwrap();
+    let start = format!("double version 1, @champion, @tested was already model of run {short}\n");
+    assert!(said.starts_with(&start), "{said}");
+
+    // Another run is another version, and takes the alias over.
+    let other = leave(trained(&store, "registered"));
+    let args = [
+        "models",
+        "register",
+        other.id().as_str(),
+        "double",
+        "--alias",
+        "champion",
+    ];
+    assert_eq!(told(&store, &args)["version"], 2);
+    let list = told(&store, &["models", "list"]);
+    let double = list
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|model| model["name"] == "double");
+    let aliases = json!({"champion": 2, "tested": 1});
+    assert_eq!(
+        (&double.unwrap()["newest"], &double.unwrap()["aliases"]),
+        (&json!(2), &aliases)
+    );
+    let versions = told(&store, &["models", "list", "double"]);
+    let numbers: Vec<_> = versions
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|version| &version["version"])
+        .collect();
+    assert_eq!(numbers, [2, 1]);
+    assert_eq!(versions[1]["aliases"], json!(["tested"]));
+    for (wanted, number) in [("@champion", 2), ("1", 1), ("@tested", 1)] {
+        let shown = told(&store, &["models", "show", "double", wanted]);
+        assert_eq!(shown["version"], number, "{wanted}");
+    }
+    let page = ended(&store, &["models", "show", "double"]);
+    let page = String::from_utf8(page.stdout).unwrap();
+    for line in [
+        "version   2\n".to_owned(),
+        "aliases   @champion\n".to_owned(),
+        format!("run       {}\n", other.id().short()),
+        "result    val_loss 0.25\n".to_owned(),
+        "load      models:/double@champion\n".to_owned(),
+    ] {
+        assert!(page.contains(&line), "{line} in {page}");
+    }
+}
+
+#[test]
+fn what_can_t_be_registered_is_said_with_what_there_is() {
+    let store = shared();
+    let mut run = store.new_run("refused");
+    run.state(RunState::Running);
+    run.artifact("plots/loss.png", b"x");
+    run.state(RunState::Completed);
+    let bare = leave(run);
+    let mut run = store.new_run("refused");
+    run.state(RunState::Running);
+    log_model(&mut run, "first");
+    log_model(&mut run, "second");
+    run.state(RunState::Completed);
+    let two = leave(run);
+    let (bare, short) = (bare.id().short(), two.id().short());
+
+    let said = refusal(&store, &["models", "register", bare, "m"], 2);
+    let reason = format!("run {bare} has logged no model; its artifacts are `plots/loss.png`\n");
+    assert!(said.contains(&reason), "{said}");
+    let said = refusal(&store, &["models", "register", short, "m"], 2);
+    assert!(
+        said.contains("say which with --artifact; they are `first`, `second`\n"),
+        "{said}"
+    );
+    let args = ["models", "register", short, "m", "--artifact", "third"];
+    let said = refusal(&store, &args, 2);
+    assert!(
+        said.contains("no model `third`; its models are `first`, `second`\n"),
+        "{said}"
+    );
+    let gone = format!("http://127.0.0.1:{}", support::free_port());
+    let args = [
+        "models",
+        "register",
+        short,
+        "m",
+        "--artifact",
+        "first",
+        "--tracking-uri",
+        &gone,
+    ];
+    let said = refusal(&store, &args, 10);
+    assert!(
+        said.contains(&format!("{gone}: MLflow can't be reached")),
+        "{said}"
+    );
+
+    let args = ["models", "register", short, "a/b", "--artifact", "second"];
+    let said = refusal(&store, &args, 10);
+    assert!(said.contains("Invalid model name"), "{said}");
+    let args = [
+        "models",
+        "register",
+        short,
+        "chosen",
+        "--artifact",
+        "second",
+    ];
+    let chosen = told(&store, &args);
+    assert_eq!(
+        (&chosen["artifact"], &chosen["version"]),
+        (&json!("second"), &json!(1))
+    );
+    let said = refusal(&store, &["models", "show", "chosen", "@best"], 2);
+    assert!(
+        said.contains("no alias `best`; the newest is version 1; it has no alias"),
+        "{said}"
+    );
+    let said = refusal(&store, &["models", "show", "chosen", "7"], 2);
+    assert!(
+        said.contains("no version 7; the newest is version 1"),
+        "{said}"
+    );
+    let said = refusal(&store, &["models", "list", "chose"], 2);
+    assert!(said.contains("no model `chose` is registered"), "{said}");
+    refusal(&store, &["models", "show", "chosen", "best"], 2);
+}
+
+#[test]
+fn the_model_of_a_trial_is_registered_by_the_study_s_name() {
+    let store = shared();
+    let url = store.server();
+    let space = "search_space:\n  x: {type: float, low: -5, high: 5}\n  y: {type: float, low: -5, high: 5}\n";
+    let project = common::Project::new("bowl", space);
+    assert!(project.tune(&["--n-trials", "4"]).status.success());
+    let history = project.history("test");
+    let best = history.best().unwrap().number;
+    let other = (best + 1) % 4;
+    for number in [best, other] {
+        let run = project.run_of(history.trial(number).unwrap());
+        write_model(&run, "model");
+        let path = "model".to_owned();
+        let mut writer = Writer::open(&run.journal_path()).unwrap();
+        writer.append(&Event::Artifact { path }).unwrap();
+    }
+    let register = |run: &str| {
+        let mut command = project.explr();
+        command.args([
+            "models",
+            "register",
+            run,
+            "bowl",
+            "--tracking-uri",
+            &url,
+            "--json",
+        ]);
+        let output = command.output().unwrap();
+        println!("{}", common::stderr(&output));
+        output
+    };
+    let version = |run: &str| -> Value { serde_json::from_slice(&register(run).stdout).unwrap() };
+    let of_trial = |number: u64| {
+        let run = project.run_of(history.trial(number).unwrap());
+        json!(run.id().as_str())
+    };
+    assert_eq!(version("best of test")["run"], of_trial(best));
+    let second = version(&format!("test#{other}"));
+    assert_eq!(
+        (&second["run"], &second["version"]),
+        (&of_trial(other), &json!(2))
+    );
+    assert_eq!(version(&format!("test#{best}"))["version"], 1);
+    let unknown = register("test#17");
+    assert!(common::stderr(&unknown).contains("study test has no trial 17; it has 4"));
+    let unknown = register("best of nothing");
+    assert_eq!(
+        unknown.status.code(),
+        Some(2),
+        "{}",
+        common::stderr(&unknown)
+    );
+    let mut command = project.explr();
+    command.args(["models", "list", "bowl", "--tracking-uri", &url]);
+    let list = String::from_utf8(command.output().unwrap().stdout).unwrap();
+    let runs: Vec<_> = list
+        .lines()
+        .skip(1)
+        .map(|line| line.split_whitespace().nth(1))
+        .collect();
+    let names = [format!("test#{other}"), format!("test#{best}")];
+    assert_eq!(runs, [Some(&*names[0]), Some(&*names[1])], "{list}");
 }

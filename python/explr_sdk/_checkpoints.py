@@ -8,7 +8,7 @@ from pathlib import Path
 
 from explr_sdk import _artifacts, _tail
 from explr_sdk._host import Host
-from explr_sdk._numbers import integer
+from explr_sdk._numbers import count
 from explr_sdk.errors import LogError
 
 #: What a checkpoint replaces, until the journal has its record: longer than ``length`` then.
@@ -42,9 +42,7 @@ class Checkpoints:
         name = Path(name)
         if name.is_absolute() or not name.parts or ".." in name.parts:
             raise LogError(f"`{name}` can't be the name of a checkpoint: give a name without `..`")
-        counts = {"epoch": integer(epoch, "`epoch`"), "step": integer(step, "`step`")}
-        if min(counts.values()) < 0:
-            raise LogError(f"`epoch` and `step` of the checkpoint `{name}` must be 0 or more")
+        counts = {"epoch": count(epoch, "the epoch"), "step": count(step, "the step")}
         target = self._folder / name
         aside = target.with_name(f".{target.name}.before-{len(self._host.writer)}")
         try:

@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Lock, RLock
-from typing import Any, Callable
+from typing import Any, Callable, NoReturn
 
 from explr_sdk import _replay
 from explr_sdk._journal import Writer
@@ -62,6 +62,13 @@ class Host:
         self._failure_told = False
         self._gone: str | None = None
         os.register_at_fork(after_in_child=self._forget)
+
+    def __reduce__(self) -> NoReturn:
+        """Refuses to be sent to another process."""
+        raise TypeError(
+            "a TrainingContext and its tracker can't be sent to another process; send what it "
+            "needs, such as `ctx.hyperparameters`, and log in the train function's own process"
+        )
 
     # What the train function does.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import operator
+from collections.abc import Mapping
 from pathlib import PurePath
 from typing import Any
 
@@ -59,6 +60,14 @@ def integer(value: Any, what: str) -> int:
     return whole
 
 
+def count(value: Any, what: str) -> int:
+    """A whole number from 0."""
+    whole = integer(value, what)
+    if whole < 0:
+        raise LogError(f"{what} must be 0 or more, and {whole} is not")
+    return whole
+
+
 def plain(value: Any, what: str) -> Any:
     """Any value that has a form in JSON, in that form.
 
@@ -72,7 +81,7 @@ def plain(value: Any, what: str) -> Any:
         return int(value)
     if isinstance(value, PurePath):
         return str(value)
-    if isinstance(value, dict):
+    if isinstance(value, Mapping):
         return _plain_dict(value, what)
     if isinstance(value, (list, tuple, set, frozenset)):
         return _plain_list(list(value), what)
@@ -83,7 +92,7 @@ def plain(value: Any, what: str) -> Any:
     raise LogError(f"{what} has no form in JSON: {_short(value)} is a `{type(value).__name__}`")
 
 
-def _plain_dict(value: dict[Any, Any], what: str) -> dict[str, Any]:
+def _plain_dict(value: Mapping[Any, Any], what: str) -> dict[str, Any]:
     return {str(key): plain(part, what) for key, part in value.items()}
 
 

@@ -140,6 +140,16 @@ class Template:
     def serve(self) -> None:
         """Until the orchestrator is gone."""
         self._server.send({"type": "ready"})
+        try:
+            self._loop()
+        finally:
+            # Each ends by itself too, but not while a library in C holds the
+            # interpreter's lock; this process is always free.
+            for child in self._children:
+                with contextlib.suppress(OSError):
+                    os.killpg(child, signal.SIGKILL)
+
+    def _loop(self) -> None:
         with selectors.DefaultSelector() as selector:
             selector.register(self._server.fileno(), selectors.EVENT_READ)
             selector.register(self._ended, selectors.EVENT_READ)

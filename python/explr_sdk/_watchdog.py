@@ -1,7 +1,8 @@
 """The worker's own means to end with its orchestrator.
 
 Three, as it may die in any way: end of file on the control socket, a watch on
-the parent's pid, and the kernel's parent-death signal.
+the parent's pid, and the kernel's parent-death signal. All run in Python, so a
+library in C that holds the interpreter's lock delays them until it lets go.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from typing import Any, Callable, TypeVar
 from explr_sdk import _epochs
 from explr_sdk._checkpoints import Checkpoint, Checkpoints
 from explr_sdk._host import Host
-from explr_sdk._numbers import integer, number, plain, real
+from explr_sdk._numbers import count, integer, number, plain, real
 from explr_sdk._suggest import Suggestions, read_choice, read_float, read_int, refusal
 from explr_sdk.errors import ReportError
 from explr_sdk.tracker import Tracker
@@ -111,7 +111,13 @@ class TrainingContext:
         A hyperparameter of this name that was given wins. Else, in a trial,
         the study chooses; in a single run it is the default.
         """
-        attributes = {"low": float(low), "high": float(high), "log": log, "step": step}
+        low, high = (
+            real(low, f"the lower bound of `{name}`"),
+            real(high, f"the upper bound of `{name}`"),
+        )
+        if step is not None:
+            step = real(step, f"the step of `{name}`")
+        attributes = {"low": low, "high": high, "log": bool(log), "step": step}
         distribution = {"name": "FloatDistribution", "attributes": attributes}
         read = read_float(name, low, high, step)
         return float(self._suggestions.settle(name, distribution, default, read))
@@ -127,7 +133,10 @@ class TrainingContext:
         default: int | None = None,
     ) -> int:
         """A whole number from a range, both bounds included; else as ``suggest_float``."""
-        attributes = {"low": int(low), "high": int(high), "log": log, "step": int(step)}
+        low = integer(low, f"the lower bound of `{name}`")
+        high = integer(high, f"the upper bound of `{name}`")
+        step = integer(step, f"the step of `{name}`")
+        attributes = {"low": low, "high": high, "log": bool(log), "step": step}
         distribution = {"name": "IntDistribution", "attributes": attributes}
         read = read_int(name, low, high, step)
         return int(self._suggestions.settle(name, distribution, default, read))
@@ -171,11 +180,11 @@ class TrainingContext:
 
     def progress(self, epoch: int, epochs: int) -> None:
         """Tells the display that epoch ``epoch`` (from 0) of ``epochs`` has begun."""
-        self._host.progress(epoch=epoch, epochs=epochs)
+        self._host.progress(epoch=count(epoch, "the epoch"), epochs=count(epochs, "the epochs"))
 
     def progress_steps(self, step: int, steps: int) -> None:
         """Tells the display that ``step`` steps of ``steps`` in the whole run are done."""
-        self._host.progress(step=step, steps=steps)
+        self._host.progress(step=count(step, "the step"), steps=count(steps, "the steps"))
 
     # The log.
 

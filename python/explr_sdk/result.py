@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from explr_sdk._names import check_key
-from explr_sdk._numbers import integer, number, real
+from explr_sdk._numbers import count, number, real
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class TrainingResult:
         metrics = {key: real(value, f"`{key}`") for key, value in self.metrics.items()}
         object.__setattr__(self, "metrics", metrics)
         if self.epochs_completed is not None:
-            epochs = integer(self.epochs_completed, "`epochs_completed`")
+            epochs = count(self.epochs_completed, "`epochs_completed`")
             object.__setattr__(self, "epochs_completed", epochs)
 
 

@@ -168,7 +168,9 @@ class Template:
                 self._ours, [json.dumps(message).encode()], [theirs.fileno(), log.fileno()]
             )
         answer = self.receive()
-        assert answer["type"] == "forked", answer
+        if answer["type"] != "forked":
+            ours.close()
+            raise AssertionError(answer)
         line = Line(ours)
         line.send(run.start())
         return line, answer["pid"]

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 from explr_sdk import JournalError, LogError
 from explr_sdk._checkpoints import Checkpoints
@@ -26,11 +27,8 @@ class CheckpointsTest(Case):
         return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
 
     def kill_before_the_record(self, save: Any, host: Host) -> None:
-        def log_event(_: Any) -> None:
-            raise Killed
-
-        host.log_event = log_event  # type: ignore[method-assign]
-        with self.assertRaises(Killed):
+        killed = mock.patch.object(host, "log_event", side_effect=Killed)
+        with killed, self.assertRaises(Killed):
             save()
         host.close()
 
@@ -87,7 +85,7 @@ class CheckpointsTest(Case):
         for name in ("", "/absolute", "../out"):
             with self.assertRaisesRegex(LogError, "can't be the name of a checkpoint"):
                 checkpoints.save(name, write("x"), 1, 0)
-        with self.assertRaisesRegex(LogError, "must be 0 or more"):
+        with self.assertRaisesRegex(LogError, "the epoch must be 0 or more"):
             checkpoints.save("a", write("x"), -1, 0)
         with self.assertRaisesRegex(LogError, "nothing was written"):
             checkpoints.save("a", lambda _: None, 1, 0)

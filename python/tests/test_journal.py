@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 from explr_sdk import JournalError, LogError
 from explr_sdk._journal import MAX_LINE, Writer
@@ -21,6 +22,7 @@ LOG = {"type": "log", "level": "info", "message": "hello"}
 ENDLESS = """
 import sys
 from pathlib import Path
+from typing import Any
 from explr_sdk._journal import Writer
 writer = Writer(Path(sys.argv[1]))
 for step in range(10**9):
@@ -131,7 +133,7 @@ class JournalTest(Case):
         deep: object = None
         for _ in range(200):
             deep = [deep]
-        bad = [
+        bad: list[dict[str, Any]] = [
             {"type": "param", "key": "deep", "value": deep},
             {**LOG, "message": "x" * MAX_LINE},
             {**LOG, "message": "\ud800"},

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
+import socket
 from pathlib import Path
 
 from tests.orchestrator import Case, Run, is_gone, wait_for
@@ -73,6 +75,20 @@ class TemplateTest(Case):
         wait_for(lambda: is_gone(pid))
         line.close()
 
+    def test_a_worker_whose_interpreter_is_held_ends_with_the_orchestrator(self) -> None:
+        template = self.template("train:holds_the_lock")
+        template.receive()
+        line, pid = template.fork(self.run_with(IDS[0]))
+        self.addCleanup(end, pid)
+        line.until("started")
+        line.send({"type": "stop"})
+        line.stream.settimeout(3)
+        with self.assertRaises(socket.timeout):
+            line.until("finished")
+        template.end()
+        wait_for(lambda: is_gone(pid))
+        line.close()
+
     def test_a_template_ends_with_its_orchestrator(self) -> None:
         template = self.template("train:echo")
         template.receive()
@@ -113,3 +129,8 @@ class TemplateTest(Case):
         line, _ = template.fork(forked)
         self.assertEqual(line.until("finished")["outcome"], outcome)
         line.close()
+
+
+def end(pid: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(pid, signal.SIGKILL)

@@ -8,7 +8,7 @@ importing MLflow and letting it look for requirements takes seconds.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Callable, Optional
+from typing import Any, Callable
 
 from explr_sdk.errors import LogError
 from explr_sdk.models import _keras, _sklearn, _tensorflow, _torch
@@ -16,10 +16,16 @@ from explr_sdk.models._folder import Flavor
 
 __all__ = ["save"]
 
+_Knows = Callable[[Any], bool]
 _Write = Callable[[Any, Path, Any], Flavor]
 
 # A Keras model may be a `torch.nn.Module` or `tf.Module` too, so it comes first.
-_KINDS = (_keras, _torch, _tensorflow, _sklearn)
+_KINDS: tuple[tuple[_Knows, _Write], ...] = (
+    (_keras.knows, _keras.write),
+    (_torch.knows, _torch.write),
+    (_tensorflow.knows, _tensorflow.write),
+    (_sklearn.knows, _sklearn.write),
+)
 
 
 def save(model: Any, folder: Path, *, input_example: Any = None) -> None:
@@ -41,9 +47,5 @@ def save(model: Any, folder: Path, *, input_example: Any = None) -> None:
     write(model, folder, input_example).write_to(folder)
 
 
-def _writer(model: Any) -> Optional[_Write]:
-    for kind in _KINDS:
-        if kind.knows(model):
-            write: _Write = kind.write
-            return write
-    return None
+def _writer(model: Any) -> _Write | None:
+    return next((write for knows, write in _KINDS if knows(model)), None)

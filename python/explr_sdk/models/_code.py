@@ -5,9 +5,9 @@ from __future__ import annotations
 import shutil
 import sys
 import sysconfig
+from collections.abc import Iterable
 from pathlib import Path
 from types import ModuleType
-from typing import Dict, Iterable, Optional, Set
 
 _CODE = "code"
 _PACKAGE = Path(__file__).resolve().parent.parent
@@ -17,15 +17,15 @@ _INSTALLED = {
 }
 
 
-def copy_code(modules: Iterable[str], folder: Path) -> Optional[str]:
+def copy_code(modules: Iterable[str], folder: Path) -> str | None:
     """Copies modules, and those that were loaded from beside them, into a model's folder.
 
     Installed packages are left out: they are for requirements.txt. Returns the
     name of the folder with the copies, if there are any.
     """
     own = {name: _source(module) for name, module in list(sys.modules.items())}
-    sources: Dict[str, Path] = {name: path for name, path in own.items() if path is not None}
-    roots: Set[Path] = {_root(name, sources[name]) for name in modules if name in sources}
+    sources: dict[str, Path] = {name: path for name, path in own.items() if path is not None}
+    roots: set[Path] = {_root(name, sources[name]) for name in modules if name in sources}
     chosen = {name: path for name, path in sources.items() if _root(name, path) in roots}
     for name, path in chosen.items():
         copy = folder / _CODE / _relative(name, path)
@@ -40,7 +40,7 @@ def is_in(module: str, code: Path) -> bool:
     return path.with_suffix(".py").is_file() or (path / "__init__.py").is_file()
 
 
-def _source(module: Optional[ModuleType]) -> Optional[Path]:
+def _source(module: ModuleType | None) -> Path | None:
     """The file of a module that is the user's own."""
     file, name = getattr(module, "__file__", None), getattr(module, "__name__", "__main__")
     if not isinstance(file, str) or not file.endswith(".py") or name == "__main__":

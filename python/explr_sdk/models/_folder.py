@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import platform
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, Dict, Mapping, Optional, Sequence
+from typing import Any
 
 from explr_sdk.models._signature import Signature
 
@@ -19,13 +20,13 @@ class Flavor:
 
     name: str
     """The flavor, as in `mlflow.<name>`."""
-    options: Dict[str, Any]
+    options: dict[str, Any]
     """What the flavor's own `load_model` needs."""
-    pyfunc: Dict[str, Any]
+    pyfunc: dict[str, Any]
     """What `mlflow.pyfunc.load_model` needs."""
     packages: Sequence[str]
     """The packages that loading needs."""
-    code: Optional[str] = None
+    code: str | None = None
     """The folder of the train function's own modules."""
     signature: Signature = field(default_factory=Signature)
 
@@ -37,7 +38,7 @@ class Flavor:
         (folder / "python_env.yaml").write_text(environment)
         (folder / "MLmodel").write_text(_yaml(self._described(folder)), encoding="utf-8")
 
-    def _described(self, folder: Path) -> Dict[str, Any]:
+    def _described(self, folder: Path) -> dict[str, Any]:
         pyfunc = {
             "loader_module": f"mlflow.{self.name}",
             **self.pyfunc,
@@ -46,7 +47,7 @@ class Flavor:
         }
         code = {} if self.code is None else {"code": self.code}
         now = datetime.now(timezone.utc)
-        described: Dict[str, Any] = {
+        described: dict[str, Any] = {
             "artifact_path": folder.name,
             "flavors": {
                 "python_function": {**pyfunc, **code},
@@ -61,7 +62,7 @@ class Flavor:
         return {**described, "signature": signature} if signature else described
 
 
-def installed(package: str) -> Optional[str]:
+def installed(package: str) -> str | None:
     """The version of an installed package, without what a local build adds to it."""
     try:
         return version(package).partition("+")[0]

@@ -6,8 +6,9 @@ import json
 import shutil
 import sys
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Iterator, List, Optional, Tuple
+from typing import Any
 
 from explr_sdk.errors import LogError
 from explr_sdk.models import _keras_loader as keras_loader
@@ -27,8 +28,7 @@ def knows(model: Any) -> bool:
 
 def write(model: Any, folder: Path, example: Any) -> Flavor:
     """Writes the model as `mlflow.keras` and `mlflow.tensorflow` read it."""
-    import keras
-
+    keras = sys.modules["keras"]
     if keras.__version__.startswith("2."):
         raise LogError(
             f"Keras {keras.__version__} models can't be logged, only those of Keras 3. Save it "
@@ -65,13 +65,13 @@ def write(model: Any, folder: Path, example: Any) -> Flavor:
     )
 
 
-def backend_package(backend: str) -> List[str]:
+def backend_package(backend: str) -> list[str]:
     """The installed package of a backend."""
     names = [f"{backend}-cpu", backend] if backend == "tensorflow" else [backend]
     return [name for name in names if installed(name)][:1]
 
 
-def _copy_own_code(path: Path, folder: Path) -> Optional[str]:
+def _copy_own_code(path: Path, folder: Path) -> str | None:
     """Takes along the own classes and functions of a saved model.
 
     Keras finds only what was registered with it, so that a loader has to
@@ -87,7 +87,7 @@ def _copy_own_code(path: Path, folder: Path) -> Optional[str]:
     return code
 
 
-def _named(config: Any) -> Iterator[Tuple[str, str, str]]:
+def _named(config: Any) -> Iterator[tuple[str, str, str]]:
     """What a model's configuration takes from elsewhere: registered name, module, name."""
     if isinstance(config, dict):
         module, name, known_as = map(config.get, ("module", "class_name", "registered_name"))

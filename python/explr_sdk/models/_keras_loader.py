@@ -14,9 +14,7 @@ OWN = "own_objects.json"
 
 
 def _load_pyfunc(path: str) -> Any:
-    import keras
-    import mlflow.keras
-
+    keras = importlib.import_module("keras")
     with open(os.path.join(path, "data", OWN), encoding="utf-8") as file:
         own = json.load(file)
     for known_as, module, name in own:
@@ -24,4 +22,4 @@ def _load_pyfunc(path: str) -> Any:
         # What registers itself is known by now.
         if keras.saving.get_registered_object(known_as) is None:
             keras.saving.get_custom_objects()[known_as] = found
-    return mlflow.keras._load_pyfunc(path)
+    return importlib.import_module("mlflow.keras")._load_pyfunc(path)

@@ -6,7 +6,7 @@ import importlib
 import pickle
 import types
 from pathlib import Path
-from typing import Any, Optional, Set, Type
+from typing import Any
 
 from explr_sdk.errors import LogError
 from explr_sdk.models._code import copy_code
@@ -21,13 +21,11 @@ class Pickles:
 
     def __init__(self) -> None:
         """Looks for cloudpickle."""
-        self.modules: Set[str] = set()
+        self.modules: set[str] = set()
         self.by_value = _cloudpickle() is not None
-        self.module: Any = types.SimpleNamespace(
-            __name__=__name__,
-            Pickler=_pickler(self.modules),
-            Unpickler=pickle.Unpickler,
-            load=pickle.load,
+        self.module = types.ModuleType(__name__)
+        vars(self.module).update(
+            Pickler=_pickler(self.modules), Unpickler=pickle.Unpickler, load=pickle.load
         )
 
     def dump(self, obj: Any, path: Path) -> None:
@@ -35,7 +33,7 @@ class Pickles:
         with open(path, "wb") as file:
             self.module.Pickler(file, protocol=pickle.DEFAULT_PROTOCOL).dump(obj)
 
-    def code(self, folder: Path) -> Optional[str]:
+    def code(self, folder: Path) -> str | None:
         """Puts the own modules among those referred to into a folder of the model."""
         return copy_code(self.modules, folder)
 
@@ -50,14 +48,14 @@ class Pickles:
         return LogError(f"the model {type(obj).__qualname__} can't be saved: {error}{hint}")
 
 
-def _cloudpickle() -> Optional[types.ModuleType]:
+def _cloudpickle() -> types.ModuleType | None:
     try:
         return importlib.import_module("cloudpickle")
     except ImportError:
         return None
 
 
-def _pickler(modules: Set[str]) -> Type[pickle.Pickler]:
+def _pickler(modules: set[str]) -> type[pickle.Pickler]:
     cloudpickle = _cloudpickle()
     base: Any = pickle.Pickler if cloudpickle is None else cloudpickle.CloudPickler
 
@@ -70,5 +68,5 @@ def _pickler(modules: Set[str]) -> Type[pickle.Pickler]:
                 return NotImplemented
             return super().reducer_override(obj)
 
-    recorder: Type[pickle.Pickler] = Recorder
+    recorder: type[pickle.Pickler] = Recorder
     return recorder

@@ -6,7 +6,7 @@ import json
 import sys
 import warnings
 from dataclasses import dataclass
-from typing import Any, Callable, Dict, List, Optional
+from typing import Any, Callable
 
 _COLUMNS = {
     "bool": "boolean",
@@ -30,15 +30,16 @@ _COLUMNS = {
 class Signature:
     """Inputs and outputs, as far as they are known."""
 
-    inputs: Optional[List[Dict[str, Any]]] = None
-    outputs: Optional[List[Dict[str, Any]]] = None
+    inputs: list[dict[str, Any]] | None = None
+    outputs: list[dict[str, Any]] | None = None
 
     @staticmethod
     def of(example: Any, predict: Callable[[Any], Any]) -> Signature:
         """The signature of a model that ``predict`` calls.
 
         An example that the model can't digest is no reason to lose a trained
-        model: a warning says what is missing.
+        model, and none to have MLflow refuse other data: a warning says what
+        is missing.
         """
         if example is None:
             return Signature()
@@ -54,20 +55,20 @@ class Signature:
             return Signature(inputs, _schema(predict(example)))
         except Exception as error:
             warnings.warn(
-                f"the model can't be called with the input example, so its signature has no "
-                f"outputs: {type(error).__name__}: {error}",
+                f"the model can't be called with the input example, so it gets no signature: "
+                f"{type(error).__name__}: {error}",
                 stacklevel=2,
             )
-            return Signature(inputs)
+            return Signature()
 
-    def described(self) -> Dict[str, Any]:
+    def described(self) -> dict[str, Any]:
         """As MLflow writes it; empty where nothing is known."""
         known = {"inputs": self.inputs, "outputs": self.outputs}
         described = {key: json.dumps(value) for key, value in known.items() if value is not None}
         return {**described, "params": None} if described else {}
 
 
-def _schema(data: Any) -> Optional[List[Dict[str, Any]]]:
+def _schema(data: Any) -> list[dict[str, Any]] | None:
     """None for data of which nothing can be said."""
     pandas = sys.modules.get("pandas")
     if pandas is not None and isinstance(data, pandas.DataFrame):
@@ -80,7 +81,7 @@ def _schema(data: Any) -> Optional[List[Dict[str, Any]]]:
     return None if tensor is None else [tensor]
 
 
-def _columns(frame: Any) -> Optional[List[Dict[str, Any]]]:
+def _columns(frame: Any) -> list[dict[str, Any]] | None:
     columns = []
     for name, dtype in zip(frame.columns, frame.dtypes):
         kind = _COLUMNS.get(str(dtype))
@@ -90,7 +91,7 @@ def _columns(frame: Any) -> Optional[List[Dict[str, Any]]]:
     return columns
 
 
-def _tensor(value: Any) -> Optional[Dict[str, Any]]:
+def _tensor(value: Any) -> dict[str, Any] | None:
     """An array of NumPy, PyTorch, TensorFlow or JAX, whose first dimension is free."""
     shape, dtype = getattr(value, "shape", None), getattr(value, "dtype", None)
     if not shape or dtype is None:

@@ -20,8 +20,7 @@ def knows(model: Any) -> bool:
 
 def write(model: Any, folder: Path, example: Any) -> Flavor:
     """Writes the model as `mlflow.tensorflow` reads it."""
-    import tensorflow
-
+    tensorflow = sys.modules["tensorflow"]
     try:
         tensorflow.saved_model.save(model, str(folder / "tf2model"))
     except OSError:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Iterator
+from typing import Any
 
 from explr_sdk.models._folder import Flavor
 from explr_sdk.models._pickled import Pickles
@@ -20,8 +21,7 @@ def knows(model: Any) -> bool:
 
 def write(model: Any, folder: Path, example: Any) -> Flavor:
     """Writes the model as `mlflow.pytorch` reads it, with all its tensors on the CPU."""
-    import torch
-
+    torch = sys.modules["torch"]
     model = _unwrapped(model)
     data = folder / "data"
     data.mkdir()
@@ -49,8 +49,7 @@ def write(model: Any, folder: Path, example: Any) -> Flavor:
 
 def _unwrapped(model: Any) -> Any:
     """Without what `torch.compile` and data-parallel training put around a model."""
-    import torch
-
+    torch = sys.modules["torch"]
     parallel = (torch.nn.DataParallel, torch.nn.parallel.DistributedDataParallel)
     while True:
         if isinstance(model, parallel):
@@ -62,8 +61,7 @@ def _unwrapped(model: Any) -> Any:
 
 
 def _save(model: Any, path: Path, pickles: Pickles) -> None:
-    import torch
-
+    torch = sys.modules["torch"]
     try:
         torch.save(model, path, pickle_module=pickles.module)
         if _is_elsewhere(model):
@@ -89,8 +87,7 @@ def _is_elsewhere(model: Any) -> bool:
 
 
 def _predict(model: Any, data: Any) -> Any:
-    import torch
-
+    torch = sys.modules["torch"]
     device = next((tensor.device for tensor in _tensors(model)), None)
 
     def tensor(value: Any) -> Any:

@@ -232,3 +232,10 @@ def busy(ctx: TrainingContext) -> float:
     while time.monotonic() < end:
         pass
     return 0.5
+
+
+def holds_the_lock(ctx: TrainingContext) -> float:
+    """Lets no other thread of Python run, nor any signal handler, for hours."""
+    while not ctx.stop_requested:
+        time.sleep(0.01)
+    return float(sum(range(10**12)))

@@ -1,5 +1,6 @@
 use super::{as_json, named, settings};
 use crate::cli::runs::{StoreArgs, emit, output::emit_json};
+use anyhow::Context;
 use explr::Exit;
 use explr::report::text::printable;
 use explr::store::RunDir;
@@ -55,7 +56,8 @@ fn bring(settings: &Settings, run: &RunDir) -> anyhow::Result<()> {
     }
     let short = run.id().short();
     eprintln!("bringing run {short} to {}", settings.describe());
-    let reports = explr::tracking::sync(settings, std::slice::from_ref(run), |_, _| {})?;
+    let reports = explr::tracking::sync(settings, std::slice::from_ref(run), |_, _| {})
+        .with_context(|| settings.describe())?;
     for (_, report) in reports {
         if let Some(error) = report.error {
             return Err(TrackingError::Unfinished {

@@ -12,7 +12,7 @@ pub(crate) struct Args {
     name: String,
     /// The version: a number, or an alias. Default: the newest.
     #[arg(value_name = "VERSION|@ALIAS")]
-    version: Option<Which>,
+    which: Option<Which>,
     #[command(flatten)]
     server: ServerArgs,
     /// Print JSON.
@@ -22,7 +22,7 @@ pub(crate) struct Args {
 
 pub(crate) fn execute(args: &Args) -> anyhow::Result<Exit> {
     let (store, registry) = args.server.open()?;
-    let which = args.version.as_ref().unwrap_or(&Which::Newest);
+    let which = args.which.as_ref().unwrap_or(&Which::Newest);
     let version = registry.version(&args.name, which)?;
     if args.json {
         emit_json(&as_json(&registry, &version))?;

@@ -53,14 +53,14 @@ impl Registry {
     /// All models, by name.
     pub fn models(&self) -> Result<Vec<RegisteredModel>, TrackingError> {
         let models = self.runtime.block_on(self.client.registered_models());
-        models.map_err(trouble)
+        models.map_err(self.trouble())
     }
 
     /// The versions of a model, the newest first.
     pub fn versions(&self, name: &str) -> Result<Vec<ModelVersion>, TrackingError> {
         self.runtime.block_on(async {
             let model = self.model(name).await?;
-            let mut versions = (self.client.versions_of(name).await).map_err(trouble)?;
+            let mut versions = (self.client.versions_of(name).await).map_err(self.trouble())?;
             // A list of versions leaves the aliases out.
             for version in &mut versions {
                 version.aliases = model.aliases_of(version.number);
@@ -84,7 +84,7 @@ impl Registry {
                     .client
                     .version_of(name, number)
                     .await
-                    .map_err(trouble)?,
+                    .map_err(self.trouble())?,
                 None => None,
             };
             found.ok_or_else(|| TrackingError::NoModelVersion {
@@ -97,14 +97,28 @@ impl Registry {
     }
 
     async fn model(&self, name: &str) -> Result<RegisteredModel, TrackingError> {
-        if let Some(model) = (self.client.registered_model(name).await).map_err(trouble)? {
+        if let Some(model) = (self.client.registered_model(name).await).map_err(self.trouble())? {
             return Ok(model);
         }
-        let known = self.client.registered_models().await.map_err(trouble)?;
+        let known = self
+            .client
+            .registered_models()
+            .await
+            .map_err(self.trouble())?;
         Err(TrackingError::NoModel {
             name: name.to_owned(),
             known: known.into_iter().map(|model| model.name).collect(),
         })
+    }
+
+    /// What a call's failure means for a command.
+    fn trouble(&self) -> impl Fn(CallError) -> TrackingError {
+        |error| match error.remedy() {
+            Remedy::SetAside => TrackingError::RefusedModel(error.to_string()),
+            Remedy::Wait(_) | Remedy::WaitBriefly => {
+                TrackingError::Unreachable(format!("{}: {error}", self.client.base()))
+            }
+        }
     }
 
     /// The page of a version.
@@ -138,15 +152,6 @@ impl std::str::FromStr for Which {
         let number = text.strip_prefix('v').unwrap_or(text);
         (number.parse().map(Self::Number))
             .map_err(|_| format!("`{text}` is no version: write a number, or @ and an alias"))
-    }
-}
-
-/// What a call's failure means for a command.
-#[allow(clippy::needless_pass_by_value)] // for `map_err`
-fn trouble(error: CallError) -> TrackingError {
-    match error.remedy() {
-        Remedy::SetAside => TrackingError::RefusedModel(error.to_string()),
-        Remedy::Wait(_) | Remedy::WaitBriefly => TrackingError::Unreachable(error.to_string()),
     }
 }
 

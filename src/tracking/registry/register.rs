@@ -1,5 +1,5 @@
 use super::api::NewVersion;
-use super::{ModelVersion, Registry, trouble};
+use super::{ModelVersion, Registry};
 use crate::store::RunDir;
 use crate::tracking::TrackingError;
 use crate::tracking::cursor::{Cursor, ShipLock};
@@ -62,7 +62,11 @@ impl Registry {
             version.name == name
                 && (version.artifact.as_deref() == Some(artifact) || version.source == new.source)
         };
-        let known = self.client.versions_from(&run_id).await.map_err(trouble)?;
+        let known = self
+            .client
+            .versions_from(&run_id)
+            .await
+            .map_err(self.trouble())?;
         let known = known
             .into_iter()
             .filter(is_it)
@@ -71,21 +75,25 @@ impl Registry {
         let number = match known {
             Some(version) => version.number,
             None => {
-                (self.client.ensure_registered_model(name).await).map_err(trouble)?;
-                let made = self.client.create_version(&new).await.map_err(trouble)?;
+                (self.client.ensure_registered_model(name).await).map_err(self.trouble())?;
+                let made = self
+                    .client
+                    .create_version(&new)
+                    .await
+                    .map_err(self.trouble())?;
                 made.number
             }
         };
         let model = self.model(name).await?;
         let alias = alias.filter(|alias| model.aliases.get(*alias) != Some(&number));
         if let Some(alias) = alias {
-            (self.client.set_alias(name, alias, number).await).map_err(trouble)?;
+            (self.client.set_alias(name, alias, number).await).map_err(self.trouble())?;
         }
         let version = self
             .client
             .version_of(name, number)
             .await
-            .map_err(trouble)?;
+            .map_err(self.trouble())?;
         let gone = || TrackingError::RefusedModel(format!("version {number} is gone again"));
         Ok(Registered {
             version: version.ok_or_else(gone)?,
