@@ -239,3 +239,16 @@ def holds_the_lock(ctx: TrainingContext) -> float:
     while not ctx.stop_requested:
         time.sleep(0.01)
     return float(sum(range(10**12)))
+
+
+def square(value: int) -> int:
+    return value * value
+
+
+def spawns(ctx: TrainingContext) -> float:
+    """Has processes of its own compute, started in each of the ways that Python has."""
+    total = 0
+    for method in ("fork", "spawn", "forkserver"):
+        with multiprocessing.get_context(method).Pool(2) as pool:
+            total += sum(pool.map(square, range(4)))
+    return total
