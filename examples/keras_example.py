@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import digits_data
 import keras
-
 from explr_sdk import TrainingContext, TrainingResult
 from explr_sdk.integrations.keras import ExplrCallback, resume
 

@@ -9,11 +9,10 @@ from __future__ import annotations
 import digits_data
 import lightning
 import torch
-from torch import nn
-from torch.utils.data import DataLoader, TensorDataset
-
 from explr_sdk import TrainingContext, TrainingResult
 from explr_sdk.integrations.lightning import ExplrCallback, ExplrLogger
+from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
 
 
 class Reader(lightning.LightningModule):

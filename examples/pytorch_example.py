@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import digits_data
 import torch
-from torch import nn
-
 from explr_sdk import TrainingContext, TrainingResult, TrialPruned
+from torch import nn
 
 
 def build(width: int, dropout: float) -> nn.Sequential:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import digits_data
 import tensorflow as tf
-
 from explr_sdk import TrainingContext, TrainingResult, TrialPruned
 
 cross_entropy = tf.keras.losses.SparseCategoricalCrossentropy(from_logits=True)
