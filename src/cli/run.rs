@@ -147,6 +147,7 @@ pub(super) fn show_plan(loaded: &Loaded, plan: &Plan, json: bool) -> anyhow::Res
         Code::Plugin(path) => format!("plugin {}", path.display()),
         Code::Crate(path) => format!("plugin crate {} (built with cargo first)", path.display()),
         Code::Program => "this program".to_owned(),
+        Code::Command(command) => format!("command in {}", command.folder.display()),
     };
     if json {
         let plan = serde_json::json!({

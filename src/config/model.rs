@@ -1,4 +1,4 @@
-use super::{DeviceChoice, Seconds, SpaceConfig, Sweep, Tune};
+use super::{DeviceChoice, Metrics, Seconds, SpaceConfig, Sweep, Tune};
 use explr_protocol::FailureClass;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -120,6 +120,15 @@ pub struct Train {
     /// Name of the train function in the plugin.
     #[serde(default = "default_function")]
     pub function: String,
+    /// A program and its arguments, instead of a plugin. `{name}` stands for a
+    /// hyperparameter, and for `seed`, `run_id`, `checkpoint_dir`,
+    /// `artifact_dir` and `trial_number`; `{{` and `}}` are the braces
+    /// themselves. Its working folder is that of this file.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub command: Vec<String>,
+    /// Where the metrics of a command are that knows nothing of explr.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metrics: Option<Metrics>,
 }
 
 impl Default for Train {
@@ -127,6 +136,8 @@ impl Default for Train {
         Self {
             plugin: None,
             function: default_function(),
+            command: Vec::new(),
+            metrics: None,
         }
     }
 }

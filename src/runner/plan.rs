@@ -2,11 +2,12 @@
 
 use super::provenance::Origin;
 use super::resources::{self, Granted};
-use super::{Resume, RunError, Sink, libtorch, plugin_crate};
+use super::{Resume, RunError, Sink, command, libtorch, plugin_crate};
 use crate::Error;
 use crate::config::Loaded;
 use crate::gpu::{self, Limit};
-use explr_protocol::{TrainFunction, control};
+use crate::store::Manifest;
+use explr_protocol::{Command, TrainFunction, control};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -38,7 +39,7 @@ impl fmt::Debug for Request {
 }
 
 /// The code of a train function.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Code {
     /// A plugin, built.
     Plugin(PathBuf),
@@ -46,6 +47,8 @@ pub enum Code {
     Crate(PathBuf),
     /// A function of this program.
     Program,
+    /// Another program.
+    Command(Box<Command>),
 }
 
 /// What will run, on what.
@@ -53,7 +56,7 @@ pub enum Code {
 pub struct Plan {
     /// The code as the configuration gives it.
     pub code: Code,
-    /// Name of the train function.
+    /// Name of the train function, or the words of a command.
     pub function: String,
     /// What a worker gets of the machine.
     pub granted: Granted,
@@ -74,7 +77,7 @@ impl Plan {
         let code = code(request)?;
         let near = match &code {
             Code::Plugin(path) | Code::Crate(path) => Some(path.as_path()),
-            Code::Program => None,
+            Code::Program | Code::Command(_) => None,
         };
         let current = std::env::current_dir().unwrap_or_default();
         let folder = current.join(&request.loaded.dir);
@@ -83,16 +86,17 @@ impl Plan {
             .chain([folder.as_path(), current.as_path()])
             .collect();
         let libtorch = match code {
-            Code::Program => None,
+            Code::Program | Code::Command(_) => None,
             _ => libtorch::find(&near),
         };
         let store = current.join(request.loaded.resolve(&config.store));
         let gpu_memory = gpu::limit(Some(&request.loaded), Some(&store))?;
         let granted = resources::grant(config, &gpu_memory, libtorch.as_deref())?;
         Ok(Self {
-            function: match &request.function {
-                Some(function) => function.name().to_owned(),
-                None => config.train.function.clone(),
+            function: match (&request.function, &code) {
+                (Some(function), _) => function.name().to_owned(),
+                (None, Code::Command(command)) => command::shown(command),
+                (None, _) => config.train.function.clone(),
             },
             code,
             granted,
@@ -107,6 +111,7 @@ impl Plan {
     pub(crate) fn build(&self, sink: &mut Sink<'_>) -> Result<control::Code, RunError> {
         let path = match &self.code {
             Code::Program => return Ok(control::Code::Program),
+            Code::Command(command) => return Ok(control::Code::Command(command.clone())),
             Code::Plugin(path) => path.clone(),
             Code::Crate(folder) => plugin_crate::build(folder, self.libtorch.as_deref(), sink)?,
         };
@@ -122,9 +127,11 @@ impl Plan {
             Code::Crate(path) => path.clone(),
             Code::Plugin(path) => path.parent().unwrap_or(Path::new(".")).to_owned(),
             Code::Program => std::env::current_dir().unwrap_or_default(),
+            Code::Command(_) => self.folder.clone(),
         };
-        let code = match &request.loaded.config.train.plugin {
-            Some(plugin) if request.function.is_none() => plugin.display().to_string(),
+        let code = match (&self.code, &request.loaded.config.train.plugin) {
+            (Code::Command(_), _) => Manifest::COMMAND.to_owned(),
+            (Code::Plugin(_) | Code::Crate(_), Some(plugin)) => plugin.display().to_string(),
             _ => "program".to_owned(),
         };
         Origin::find(
@@ -140,6 +147,9 @@ impl Plan {
 fn code(request: &Request) -> Result<Code, RunError> {
     if request.function.is_some() {
         return Ok(Code::Program);
+    }
+    if !request.loaded.config.train.command.is_empty() {
+        return Ok(Code::Command(Box::new(command::of(&request.loaded))));
     }
     let Some(plugin) = &request.loaded.config.train.plugin else {
         return Err(RunError::NoTrainFunction);

@@ -53,7 +53,7 @@ pub(super) struct Kitchen<'a> {
     pub(super) command: &'a [String],
     /// Folder of the store.
     pub(super) store: PathBuf,
-    pub(super) built: HashMap<PathBuf, Built>,
+    pub(super) built: HashMap<runner::Code, Built>,
 }
 
 impl Kitchen<'_> {
@@ -81,11 +81,7 @@ impl Kitchen<'_> {
         (plan, slots): (Plan, Slots),
         sink: &mut dyn FnMut(RunEvent),
     ) -> Result<Recipe, Error> {
-        let key = match &plan.code {
-            runner::Code::Plugin(path) | runner::Code::Crate(path) => path.clone(),
-            runner::Code::Program => PathBuf::new(),
-        };
-        let built = if let Some(built) = self.built.get(&key) {
+        let built = if let Some(built) = self.built.get(&plan.code) {
             built.clone()
         } else {
             let code = plan.build(sink)?;
@@ -100,7 +96,7 @@ impl Kitchen<'_> {
                 origin: plan.origin(&run_request(&loaded, function, self.command)),
                 code,
             };
-            self.built.insert(key, built.clone());
+            self.built.insert(plan.code.clone(), built.clone());
             built
         };
         Ok(Recipe {
