@@ -8,6 +8,7 @@ use crate::store::journal::Writer;
 use crate::store::{RunDir, inbox};
 use explr_protocol::control::Code;
 use explr_protocol::{Command, MetricFormat, MetricSource, Outcome};
+use regex::Regex;
 
 /// The command of a configuration, its `${env:NAME}` as they are.
 pub(super) fn of(loaded: &Loaded) -> Command {
@@ -29,11 +30,21 @@ pub(super) fn of(loaded: &Loaded) -> Command {
         metrics: metrics.and_then(source),
         report: metrics
             .and_then(|metrics| metrics.report.clone())
-            .or_else(|| objectives.first().cloned()),
+            .or_else(|| objectives.first().cloned())
+            .or_else(|| metrics.and_then(only_group)),
         objectives,
         direction: direction.unwrap_or_default(),
         grace_ms: u64::try_from(config.worker.grace.0.as_millis()).unwrap_or(u64::MAX),
     }
+}
+
+/// The one metric that a pattern finds.
+fn only_group(metrics: &Metrics) -> Option<String> {
+    let pattern = Regex::new(metrics.pattern.as_deref()?).ok()?;
+    let names = pattern.capture_names().flatten();
+    let mut names = names.filter(|name| *name != "step");
+    let name = names.next()?;
+    names.next().is_none().then(|| name.to_owned())
 }
 
 fn source(metrics: &Metrics) -> Option<MetricSource> {

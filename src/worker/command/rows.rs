@@ -128,9 +128,10 @@ impl Rows {
 
     /// Whether the file still begins with the columns that are known.
     fn has_header(&self, file: &File) -> io::Result<bool> {
-        let mut start = vec![0; self.header.len()];
+        let mut start = vec![0; self.header.len() + 1];
         let count = file.read_at(&mut start, 0)?;
-        Ok(count < start.len() || start == self.header)
+        let is_whole = start.last() == Some(&b'\n') && start.starts_with(&self.header);
+        Ok(self.header.is_empty() || count < start.len() || is_whole)
     }
 
     fn fill(&mut self) -> io::Result<usize> {
