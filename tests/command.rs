@@ -255,13 +255,10 @@ fn a_pruned_trial_that_does_not_listen_is_killed() {
 fn a_sweep_runs_each_combination_once() {
     let script = r#"say "{\"type\":\"result\",\"value\":$1$2}""#;
     let more = "hyperparameters: {a: 0}\nsweep: {matrix: {a: [1, 2], hyperparameters.b: [3, 4]}}";
-    let project = Project::with_script(script, more);
-    let train = "train.command=[bash, train.sh, '{a}', '{b}']";
+    let project = Project::with_train("{command: [bash, train.sh, '{a}', '{b}']}", more);
+    project.write_script(script);
     let mut explr = project.explr();
-    let output = explr
-        .args(["sweep", "config.yaml", train])
-        .output()
-        .unwrap();
+    let output = explr.args(["sweep", "config.yaml"]).output().unwrap();
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     let runs = project.store().runs().unwrap();
     let results = runs.iter().filter_map(|run| run.summary().unwrap().result);

@@ -375,28 +375,33 @@ fn a_rerun_continues_what_a_kill_interrupted() {
 }
 
 #[test]
-fn a_result_that_was_told_counts_though_explr_was_killed() {
+fn a_result_that_was_told_counts_though_all_else_was_killed() {
     let script = r#"
-        echo $$ > pid
-        say '{"type":"metric","key":"loss","value":1}'
+        echo $PPID > worker
         kill -STOP $PPID
+        say '{"type":"metric","key":"loss","value":1}'
         say '{"type":"result","value":0.5,"key":"loss"}'
-        echo told > told
+        echo $$ > told
         sleep 1000
     "#;
-    let project = Project::with_script(script, "");
-    let mut explr = project.start(&[]);
-    let run = project.wait_for_metric();
-    let command = pid_in(&project, "pid").as_raw();
-    wait_for("the result", || {
-        project.path().join("told").exists().then_some(())
-    });
-    explr.signal(Signal::SIGKILL);
-    explr.code();
-    wait_for("the command to end", || (!is_alive(command)).then_some(()));
-    let list = project.explr().args(["runs", "list"]).output().unwrap();
-    assert_eq!(list.status.code(), Some(0), "{}", stderr(&list));
-    let summary = run.summary().unwrap();
-    assert_eq!(summary.state, RunState::Completed);
-    assert_eq!(summary.result.unwrap().primary_metric_name, "loss");
+    for explr_too in [false, true] {
+        let project = Project::with_script(script, "");
+        let mut explr = project.start(&[]);
+        let worker = pid_in(&project, "worker");
+        let command = pid_in(&project, "told").as_raw();
+        if explr_too {
+            explr.signal(Signal::SIGKILL);
+        }
+        kill(worker, Signal::SIGKILL).unwrap();
+        let code = explr.code();
+        assert_eq!(code, (!explr_too).then_some(0));
+        wait_for("the command to end", || (!is_alive(command)).then_some(()));
+        let list = project.explr().args(["runs", "list"]).output().unwrap();
+        assert_eq!(list.status.code(), Some(0), "{}", stderr(&list));
+        let run = project.only_run();
+        let summary = run.summary().unwrap();
+        assert_eq!(summary.state, RunState::Completed);
+        assert_eq!(summary.result.unwrap().primary_metric_name, "loss");
+        assert_eq!(metrics(&run).len(), 1);
+    }
 }

@@ -1,12 +1,12 @@
 use super::template::{OF_THE_RUN, TemplateError, expand, literal};
 use super::variables;
-use crate::config::interpolate;
 use crate::config::names::names_below;
 use crate::config::node::{Content, Node};
 use crate::config::problem::Problem;
 use crate::config::remedy::shorten;
 use crate::config::source::{Sources, Span};
 use crate::config::suggest::{alternatives, did_you_mean, list};
+use crate::config::{Train, interpolate};
 use explr_study::SearchSpace;
 use regex::Regex;
 use std::collections::{BTreeMap, BTreeSet};
@@ -35,7 +35,10 @@ impl CommandRules<'_> {
             return;
         };
         for key in ["plugin", "function"] {
-            if let Some(other) = self.tree.at(&["train", key]) {
+            if let Some(other) = self.tree.at(&["train", key])
+                // A configuration that explr wrote has all defaults in it.
+                && other.value.text() != Some(&Train::default().function)
+            {
                 self.push(
                     other.key_span,
                     format!("`train.{key}` and `train.command` exclude each other"),
