@@ -140,7 +140,7 @@ fn a_command_is_given_its_run() {
     let (log, run) = (log(&project), project.only_run());
     let artifacts = run.artifact_dir().canonicalize().unwrap();
     let arguments = log.lines().next().unwrap();
-    let (start, folder) = arguments.split_at(arguments.find("/").unwrap());
+    let (start, folder) = arguments.split_at(arguments.find('/').unwrap());
     assert_eq!(start, "--lr=0.001|2|a b|7|{x}||{lr}|");
     let folder = Path::new(folder.trim_end_matches('|'));
     assert_eq!(folder.canonicalize().unwrap(), artifacts);
@@ -482,7 +482,7 @@ fn the_lines_of_the_documentation_are_all_understood() {
     assert!(lines.len() >= 10, "{lines:?}");
     for line in lines {
         // What may be left out stands in brackets.
-        let whole = format!("{{\"type\"{}", line.replace('[', "").replace(']', ""));
+        let whole = format!("{{\"type\"{}", line.replace(['[', ']'], ""));
         let mut short = whole.clone();
         if let (Some(start), Some(end)) = (line.find('['), line.find(']')) {
             let without = format!("{{\"type\"{}{}", &line[..start], &line[end + 1..]);

@@ -76,7 +76,7 @@ pub(crate) fn of_run(context: &RunContext, name: &str) -> Option<String> {
     })
 }
 
-/// The seed as a command gets it: NumPy and most others take 32 bits, and those
+/// The seed as a command gets it: `NumPy` and most others take 32 bits, and those
 /// of trials have more.
 pub(crate) fn seed(context: &RunContext) -> u64 {
     context.seed % (1 << 32)
