@@ -140,7 +140,7 @@ fn a_command_is_given_its_run() {
     let (log, run) = (log(&project), project.only_run());
     let artifacts = run.artifact_dir().canonicalize().unwrap();
     let arguments = log.lines().next().unwrap();
-    let (start, folder) = arguments.split_at(arguments.find("/").unwrap());
+    let (start, folder) = arguments.split_at(arguments.find('/').unwrap());
     assert_eq!(start, "--lr=0.001|2|a b|7|{x}||{lr}|");
     let folder = Path::new(folder.trim_end_matches('|'));
     assert_eq!(folder.canonicalize().unwrap(), artifacts);
@@ -178,10 +178,11 @@ fn a_search_brings_the_values_that_the_configuration_lacks() {
     let script = r#"
         say "{\"type\":\"metric\",\"key\":\"loss\",\"value\":$1}"
         echo "trial $EXPLR_TRIAL_NUMBER of $2"
+        [ "$EXPLR_SEED" = "$3" ] && [ "$3" -lt 4294967296 ] || exit 9
     "#;
     let more = "search_space: {x: {type: float, low: 0, high: 1}}";
     let project = Project::with_script(script, more);
-    let train = "train.command=[bash, train.sh, '{x}', '{trial_number}']";
+    let train = "train.command=[bash, train.sh, '{x}', '{trial_number}', '{seed}']";
     let output = project.tune(&["--n-trials", "4", "--jobs", "2", train]);
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     let history = project.history("test");
@@ -444,4 +445,75 @@ fn a_hundred_thousand_lines_lose_none() {
     for (step, (_, at, _)) in (0_i64..).zip(&logged) {
         assert_eq!(step, *at);
     }
+}
+
+/// The first block of this kind in a text.
+fn block<'a>(text: &'a str, kind: &str) -> &'a str {
+    let (_, rest) = text.split_once(&format!("```{kind}\n")).unwrap();
+    rest.split_once("```\n").unwrap().0
+}
+
+#[test]
+fn the_example_of_the_documentation_runs_and_is_the_one_of_the_examples() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let page = std::fs::read_to_string(root.join("docs/protocol.md")).unwrap();
+    let script = block(&page, "bash");
+    let example = std::fs::read_to_string(root.join("examples/shell/train.sh")).unwrap();
+    assert_eq!(script, example);
+    let project = Project::with_script("", "");
+    std::fs::write(project.path().join("train.sh"), script).unwrap();
+    let config = format!("{}mlflow: off\n", block(&page, "yaml"));
+    std::fs::write(project.path().join("config.yaml"), config).unwrap();
+    completes(&project);
+    let logged = metrics(&project.only_run());
+    let steps: Vec<i64> = logged.iter().map(|(_, step, _)| *step).collect();
+    assert_eq!(steps, (1..=10).collect::<Vec<_>>());
+    assert_eq!(result(&project), "loss 0.367879");
+}
+
+#[test]
+fn the_lines_of_the_documentation_are_all_understood() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let page = std::fs::read_to_string(root.join("docs/protocol.md")).unwrap();
+    let lines: Vec<&str> = page
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `{\"type\"")?.split('`').next())
+        .collect();
+    assert!(lines.len() >= 10, "{lines:?}");
+    for line in lines {
+        // What may be left out stands in brackets.
+        let whole = format!("{{\"type\"{}", line.replace(['[', ']'], ""));
+        let mut short = whole.clone();
+        if let (Some(start), Some(end)) = (line.find('['), line.find(']')) {
+            let without = format!("{{\"type\"{}{}", &line[..start], &line[end + 1..]);
+            short = without.replace(",}", "}").replace(",,", ",");
+        }
+        for text in [whole, short] {
+            let read = serde_json::from_str::<explr_protocol::Line>(&text);
+            assert!(read.is_ok(), "{text}: {read:?}");
+        }
+    }
+}
+
+#[test]
+fn scikit_learn_trains_by_what_it_prints() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let project = Project::with_script("", "");
+    let python = root.join(".venv/bin");
+    let path = std::env::var("PATH").unwrap();
+    let output = project
+        .explr()
+        .arg("run")
+        .arg(root.join("configs/sklearn.yaml"))
+        .args(["epochs=3", "mlflow=off"])
+        .arg(format!("store={}", project.path().join(".explr").display()))
+        .env("PATH", format!("{}:{path}", python.display()))
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let run = project.only_run();
+    assert_eq!(metrics(&run).len(), 6);
+    let accuracy = run.summary().unwrap().result.unwrap().primary_metric;
+    assert!(accuracy > 0.7, "{accuracy}");
+    assert!(run.artifact_dir().join("model.pkl").exists());
 }

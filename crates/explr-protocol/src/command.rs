@@ -51,6 +51,6 @@ pub enum MetricFormat {
     /// A JSON object a line, with a number for each metric and `step` or
     /// `epoch`.
     Jsonl,
-    /// A folder with event files of TensorBoard; their scalars.
+    /// A folder with event files of `TensorBoard`; their scalars.
     Tensorboard,
 }

@@ -20,7 +20,7 @@ pub struct Metrics {
     /// group is a metric; the group `step`, if there is one, is the step.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pattern: Option<String>,
-    /// A file that the command appends to, or a folder with TensorBoard's
+    /// A file that the command appends to, or a folder with `TensorBoard`'s
     /// event files, relative to this file. The `{name}`s of `command` may
     /// stand here too.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -68,11 +68,11 @@ impl CommandRules<'_> {
         }
         let names = self.names();
         for word in words {
-            self.template(word, &names);
+            self.template(word, names.as_ref());
         }
         self.variables();
         if let Some(metrics) = metrics {
-            self.metrics(&metrics.value, &names);
+            self.metrics(&metrics.value, names.as_ref());
         }
     }
 
@@ -106,7 +106,7 @@ impl CommandRules<'_> {
     }
 
     /// A text whose `{name}`s all runs can fill in.
-    fn template(&mut self, node: &Node, names: &Option<BTreeSet<String>>) {
+    fn template(&mut self, node: &Node, names: Option<&BTreeSet<String>>) {
         let Some(text) = node.text() else {
             return;
         };
@@ -123,7 +123,7 @@ impl CommandRules<'_> {
         };
         let mut unknown = Vec::new();
         let expanded = expand(&text, |name| {
-            if names.as_ref().is_some_and(|names| !names.contains(name)) {
+            if names.is_some_and(|names| !names.contains(name)) {
                 unknown.push(name.to_owned());
             }
             Some(String::new())
@@ -137,7 +137,7 @@ impl CommandRules<'_> {
             );
         }
         for name in unknown {
-            let known = names.iter().flatten().map(String::as_str);
+            let known = names.into_iter().flatten().map(String::as_str);
             let help = did_you_mean(&name, known).unwrap_or_else(|| {
                 "add it to `hyperparameters` or `search_space`; a brace itself is written twice, \
                  as `{{`"
@@ -182,7 +182,7 @@ impl CommandRules<'_> {
         }
     }
 
-    fn metrics(&mut self, metrics: &Node, names: &Option<BTreeSet<String>>) {
+    fn metrics(&mut self, metrics: &Node, names: Option<&BTreeSet<String>>) {
         let pattern = metrics.entry("pattern");
         let file = metrics.entry("file");
         let format = metrics.entry("format");

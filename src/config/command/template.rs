@@ -64,7 +64,7 @@ pub(crate) fn of_run(context: &RunContext, name: &str) -> Option<String> {
     }
     let path = |path: &std::path::Path| path.display().to_string();
     Some(match name {
-        "seed" => context.seed.to_string(),
+        "seed" => seed(context).to_string(),
         "run_id" => context.run_id.clone(),
         "checkpoint_dir" => path(&context.checkpoint_dir),
         "artifact_dir" => path(&context.artifact_dir),
@@ -74,6 +74,12 @@ pub(crate) fn of_run(context: &RunContext, name: &str) -> Option<String> {
             .map_or_else(String::new, |trial| trial.number.to_string()),
         _ => return None,
     })
+}
+
+/// The seed as a command gets it: `NumPy` and most others take 32 bits, and those
+/// of trials have more.
+pub(crate) fn seed(context: &RunContext) -> u64 {
+    context.seed % (1 << 32)
 }
 
 /// A hyperparameter by its dotted name; a name may itself have dots.

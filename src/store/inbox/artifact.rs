@@ -43,9 +43,10 @@ impl Place {
         if source == target {
             let real = target.canonicalize().map_err(failed)?;
             let root = self.artifacts.canonicalize().map_err(failed)?;
-            return match real.starts_with(root) {
-                true => Ok(()),
-                false => Err(format!("`{name}` leads out of the run's artifacts")),
+            return if real.starts_with(root) {
+                Ok(())
+            } else {
+                Err(format!("`{name}` leads out of the run's artifacts"))
             };
         }
         if source.metadata().map_err(failed)?.is_dir() {

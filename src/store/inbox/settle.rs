@@ -39,11 +39,11 @@ pub(crate) fn settle(
         match item {
             Item::Metrics(values, step) => {
                 for (key, value) in values {
-                    known.enter(Event::Metric { key, value, step }, journal)?;
+                    known.enter(&Event::Metric { key, value, step }, journal)?;
                 }
             }
-            Item::Report(step, value) => known.enter(Event::Report { step, value }, journal)?,
-            Item::Event(event) => known.enter(event, journal)?,
+            Item::Report(step, value) => known.enter(&Event::Report { step, value }, journal)?,
+            Item::Event(event) => known.enter(&event, journal)?,
             Item::Artifact(path, name) => {
                 known.enter_artifact(&place, &path, name.as_deref(), journal)?;
             }
@@ -94,15 +94,15 @@ impl Known {
     }
 
     /// Writes the event, unless the journal has it.
-    fn enter(&mut self, event: Event, journal: &mut Writer) -> Result<()> {
-        let is_old = match &event {
+    fn enter(&mut self, event: &Event, journal: &mut Writer) -> Result<()> {
+        let is_old = match event {
             Event::Metric { key, value, step } => self.before.lives_again(key, *step, *value),
             Event::Report { step, value } => self.before.report_lives_again(*step, *value),
             Event::Param { key, value } => self.params.get(key) == Some(value),
             _ => false,
         };
-        if !is_old && !self.was_taken(&event) {
-            journal.append(&event)?;
+        if !is_old && !self.was_taken(event) {
+            journal.append(event)?;
         }
         Ok(())
     }
@@ -124,7 +124,7 @@ impl Known {
         match kept {
             Ok(None) => Ok(()),
             Ok(Some(event)) => journal.append(&event).map(|_| ()),
-            Err(message) => self.enter(warning(message), journal),
+            Err(message) => self.enter(&warning(message), journal),
         }
     }
 

@@ -1,14 +1,14 @@
 //! What a command finds in its environment.
 
 use super::journal;
-use crate::config::command::variables;
+use crate::config::command::{template, variables};
 use crate::store::files::{Durability, write_json};
 use explr_protocol::control::{Assignment, FD_VARIABLE};
-use explr_protocol::{TrainError, template};
+use explr_protocol::{TrainError, template::FD_VARIABLE as TEMPLATE_FD};
 use std::path::Path;
 
 /// What is between the orchestrator and the worker alone.
-pub(super) const OWN: [&str; 2] = [FD_VARIABLE, template::FD_VARIABLE];
+pub(super) const OWN: [&str; 2] = [FD_VARIABLE, TEMPLATE_FD];
 
 /// The variables of a run, besides those that the worker has itself. Writes
 /// the file of its hyperparameters.
@@ -26,7 +26,7 @@ pub(super) fn of(
     set("EXPLR_PARAMS_FILE", path(&params));
     set("EXPLR_CHECKPOINT_DIR", path(&context.checkpoint_dir));
     set("EXPLR_ARTIFACT_DIR", path(&context.artifact_dir));
-    set("EXPLR_SEED", context.seed.to_string());
+    set("EXPLR_SEED", template::seed(context).to_string());
     set("EXPLR_DEVICE", context.device.to_string());
     set("EXPLR_ATTEMPT", context.attempt.to_string());
     set("EXPLR_RESUME", u8::from(context.attempt > 1).to_string());

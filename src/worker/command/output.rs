@@ -34,7 +34,7 @@ impl Output {
 
     pub(super) fn take(&mut self, has_ended: bool) -> Vec<Result<Sample, String>> {
         let mut samples = Vec::new();
-        let mut buffer = [0; 64 << 10];
+        let mut buffer = vec![0; 64 << 10];
         while self.is_open {
             match self.pipe.read(&mut buffer) {
                 Ok(0) => self.is_open = false,

@@ -73,9 +73,10 @@ fn no_result(last: &BTreeMap<String, f64>, wanted: Option<&String>) -> TrainErro
         .take(20)
         .map(|name| format!("`{name}`"))
         .collect();
-    let known = match known.is_empty() {
-        true => "no metric".to_owned(),
-        false => known.join(", "),
+    let known = if known.is_empty() {
+        "no metric".to_owned()
+    } else {
+        known.join(", ")
     };
     let result = r#"`{"type":"result","value":0.5}` to the file that EXPLR_EVENTS names"#;
     let message = match wanted {

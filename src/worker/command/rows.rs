@@ -25,7 +25,7 @@ pub(super) struct Rows {
     /// The columns' names, as they are written.
     header: Vec<u8>,
     line: u64,
-    rows: u64,
+    count: u64,
     /// Rows to pass over: the file was written anew, with what it had.
     known: u64,
 }
@@ -50,7 +50,7 @@ impl Rows {
             pending: Vec::new(),
             header: Vec::new(),
             line: 0,
-            rows: 0,
+            count: 0,
             known: 0,
         }
     }
@@ -94,7 +94,7 @@ impl Rows {
                 }
                 // The same rows with one more column, as loggers write when a
                 // metric comes late, are not told twice.
-                self.known = if has_header { 0 } else { self.rows };
+                self.known = if has_header { 0 } else { self.count };
                 0
             }
             None => self
@@ -106,7 +106,7 @@ impl Rows {
         let file = File::open(&self.path)?;
         self.pending.clear();
         self.header.clear();
-        (self.offset, self.line, self.rows) = (0, 0, 0);
+        (self.offset, self.line, self.count) = (0, 0, 0);
         if self.is_csv && length > 0 {
             self.read_header(&file)?;
         }
@@ -166,8 +166,8 @@ impl Rows {
                 self.header = line.to_vec();
                 continue;
             }
-            self.rows += 1;
-            if self.rows <= self.known {
+            self.count += 1;
+            if self.count <= self.known {
                 continue;
             }
             let row = if self.is_csv {

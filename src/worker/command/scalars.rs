@@ -1,4 +1,4 @@
-//! Scalars of TensorBoard's event files.
+//! Scalars of `TensorBoard`'s event files.
 //!
 //! A file is a row of records: length, checksum, data, checksum (TensorFlow's
 //! `TFRecord`). The data is a protobuf message `Event`, of which a few fields

@@ -1,4 +1,4 @@
-//! The few fields of TensorBoard's protobuf messages that scalars need.
+//! The few fields of `TensorBoard`'s protobuf messages that scalars need.
 
 use super::super::source::Sample;
 

@@ -17,9 +17,11 @@ pub(super) fn next(bytes: &[u8]) -> Result<Record<'_>, String> {
     let Some((head, rest)) = bytes.split_first_chunk::<HEAD>() else {
         return Ok(Record::Part);
     };
-    let [l @ .., a, b, c, d] = *head;
-    check(&l, [a, b, c, d])?;
-    let length = u64::from_le_bytes(l);
+    let Some((length, checksum)) = head.split_first_chunk::<8>() else {
+        return Ok(Record::Part);
+    };
+    check(length, checksum)?;
+    let length = u64::from_le_bytes(*length);
     let length = usize::try_from(length)
         .ok()
         .filter(|_| length <= MAX)
@@ -30,19 +32,19 @@ pub(super) fn next(bytes: &[u8]) -> Result<Record<'_>, String> {
     let Some(checksum) = rest.first_chunk::<FOOT>() else {
         return Ok(Record::Part);
     };
-    check(data, *checksum)?;
+    check(data, checksum)?;
     Ok(Record::Whole {
         data,
         length: HEAD + length + FOOT,
     })
 }
 
-fn check(data: &[u8], checksum: [u8; FOOT]) -> Result<(), String> {
+fn check(data: &[u8], checksum: &[u8]) -> Result<(), String> {
     // Masked, so that a checksum of data with checksums in it stays useful.
     let sum = crc32c::crc32c(data)
         .rotate_right(15)
         .wrapping_add(0xa282_ead8);
-    if sum == u32::from_le_bytes(checksum) {
+    if sum.to_le_bytes() == *checksum {
         Ok(())
     } else {
         Err("a record's checksum is wrong".to_owned())
