@@ -43,7 +43,9 @@ def real(value: Any, what: str) -> float:
     if isinstance(value, (str, bytes, bytearray)):
         raise LogError(f"{what} must be a number, and {value!r} is a text")
     try:
-        return float(value)
+        # PyTorch warns of `float(loss)`, and not of this.
+        item = getattr(value, "item", None)
+        return float(item() if callable(item) else value)
     except Exception as error:  # of whatever library the value comes from
         raise LogError(f"{what} must be a number, and {_short(value)} is none: {error}") from error
 

@@ -6,7 +6,7 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from threading import Lock
+from threading import RLock
 from typing import Any, Callable, Union
 
 from explr_sdk._artifacts import ArtifactDir
@@ -33,7 +33,7 @@ class Tracker:
         self._artifacts = ArtifactDir(artifact_dir)
         #: What was logged as a param, hyperparameters included.
         self.params: dict[str, Any] = flatten(hyperparameters)
-        self._lock = Lock()
+        self._lock = RLock()
 
     def log_metric(self, name: str, value: Any, step: int | None = None) -> None:
         """Logs the value of a metric at a step (an epoch, a batch, ...).

@@ -93,6 +93,19 @@ class JournalTest(Case):
             self.assertEqual(saved.read_bytes(), torn)
             saved.unlink()
 
+    def test_a_journal_cut_at_any_byte_goes_on_with_its_whole_lines(self) -> None:
+        writer = Writer(self.path)
+        for step in range(3):
+            writer.append_metric('"é"', 0.1 * step, step)
+        writer.close("done")
+        whole = self.path.read_bytes()
+        for cut in range(len(whole) + 1):
+            self.path.write_bytes(whole[:cut])
+            writer = Writer(self.path)
+            self.assertEqual(writer.append(LOG), whole[:cut].count(b"\n"))
+            writer.close("done")
+            self.records()
+
     def test_a_journal_that_is_only_a_torn_line_begins_anew(self) -> None:
         self.path.write_bytes(b'{"se')
         self.assertEqual(Writer(self.path).append(LOG), 0)

@@ -114,6 +114,14 @@ class TemplateTest(Case):
             template.receive()
             line.close()
 
+    def test_a_forked_worker_may_have_processes_of_its_own(self) -> None:
+        template = self.template("train:spawns")
+        template.receive()
+        line, _ = template.fork(self.run_with(IDS[0]))
+        self.assertEqual(line.until("finished")["outcome"]["ok"]["primary_metric"], 3 * 14.0)
+        template.receive()
+        line.close()
+
     def test_a_run_id_of_another_length_is_refused(self) -> None:
         template = self.template("train:echo")
         template.receive()

@@ -74,6 +74,12 @@ class TrackerTest(Case):
                 self.tracker.log_metrics({"loss": 1.0}, step)  # type: ignore[arg-type]
         self.assertEqual(self.logged(), [])
 
+    def test_a_tensor_of_one_element_is_a_number(self) -> None:
+        tensor = mock.Mock(spec=["item", "__float__"], item=lambda: 2)
+        self.tracker.log_metric("loss", tensor)
+        self.tracker.log_metrics({"accuracy": tensor})
+        self.assertEqual([each["value"] for each in self.logged()], [2.0, 2.0])
+
     def test_without_a_step_a_metric_is_at_the_one_after_its_last(self) -> None:
         log, log_all = self.tracker.log_metric, self.tracker.log_metrics
         log("a", 1.0)

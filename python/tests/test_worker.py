@@ -283,6 +283,11 @@ class WorkerTest(Case):
         self.assertTrue(params["ended by"])
         self.assertEqual(run.records("metric"), [])
 
+    def test_a_function_may_have_processes_of_its_own(self) -> None:
+        for target in ("train:spawns", "train.py:spawns"):
+            outcome, _ = self.finish(target)
+            self.assertEqual(outcome["ok"]["primary_metric"], 3 * 14.0)
+
     def test_what_was_logged_survives_a_kill(self) -> None:
         run = Run(self.folder, "train:logs_for_ever")
         worker = self.worker(run)
@@ -309,6 +314,17 @@ class WorkerTest(Case):
         self.assertEqual(sorted(metrics), [(k, s) for k in ("counted", "loss") for s in range(4)])
         self.assertEqual([each["step"] for each in run.records("report")], [0, 1, 2, 3])
         self.assertEqual(len(run.records("param")), 1)
+
+    def test_a_checkpoint_is_what_its_record_says_after_a_kill_at_any_moment(self) -> None:
+        for attempt in range(1, 11):
+            worker = self.worker(Run(self.folder, "train:saves_for_ever", attempt=attempt))
+            worker.until("progress")
+            time.sleep(0.003 * attempt)
+            worker.end()
+        run = Run(self.folder, "train:draw", attempt=11)
+        self.assertIn("ok", self.worker(run).outcome())
+        params = {each["key"]: each["value"] for each in run.records("param")}
+        self.assertEqual(params, {f"attempt {attempt}": True for attempt in range(2, 11)})
 
     def test_a_run_that_starts_over_says_so_and_repeats_nothing(self) -> None:
         self.worker(Run(self.folder, "train:starts_over")).process.wait(100)

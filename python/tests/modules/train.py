@@ -239,3 +239,39 @@ def holds_the_lock(ctx: TrainingContext) -> float:
     while not ctx.stop_requested:
         time.sleep(0.01)
     return float(sum(range(10**12)))
+
+
+def square(value: int) -> int:
+    return value * value
+
+
+def spawns(ctx: TrainingContext) -> float:
+    """Has processes of its own compute, started in each of the ways that Python has."""
+    total = 0
+    for method in ("fork", "spawn", "forkserver"):
+        with multiprocessing.get_context(method).Pool(2) as pool:
+            total += sum(pool.map(square, range(4)))
+    return total
+
+
+def saves_for_ever(ctx: TrainingContext) -> None:
+    """Replaces its one checkpoint over and over; the file says what its record must say."""
+    found = ctx.latest_checkpoint()
+    epoch = 0
+    if found is not None:
+        (file,) = found.path.iterdir() if found.path.is_dir() else [found.path]
+        epoch = int(file.read_text())
+        ctx.tracker.log_param(f"attempt {ctx.attempt}", epoch == found.epoch)
+
+    def write_file(path: Path) -> None:
+        path.write_text(str(epoch))
+
+    def write_folder(path: Path) -> None:
+        path.mkdir()
+        write_file(path / "model")
+
+    while True:
+        epoch += 1
+        write = write_folder if epoch % 3 else write_file
+        ctx.save_checkpoint("last", write, epoch=epoch, step=0)
+        ctx.progress(epoch, epoch)
