@@ -478,8 +478,10 @@ fn a_model_that_mlflow_s_own_calls_log_is_registered_too() {
         import mlflow, torch\n    \
         model = torch.jit.trace(torch.nn.ReLU(), torch.zeros(3))\n    \
         with mlflow.start_run():\n        \
-        mlflow.pytorch.log_model(model, name='native', pip_requirements=['torch'],\n            \
+        for name in ['native', 'both']:\n            \
+        mlflow.pytorch.log_model(model, name=name, pip_requirements=['torch'],\n                \
         serialization_format='pickle')\n    \
+        ctx.tracker.log_model(model, 'both')\n    \
         return 0.5\n";
     let store = shared();
     let url = store.server();
@@ -487,7 +489,24 @@ fn a_model_that_mlflow_s_own_calls_log_is_registered_too() {
     train(&store, &["run"], config, &[("train.py", TRAIN)]);
     let is_it = |run: &RunDir| run.manifest().unwrap().experiment == "native";
     let run = store.store.runs().unwrap().into_iter().find(is_it).unwrap();
-    let args = ["models", "register", run.id().as_str(), "relu"];
+    // Of one name they stay two.
+    let known = models_of(&url, &support::seen(&url, run.id().as_str())[0].id);
+    let names = known["models"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|model| &model["name"]);
+    let mut names: Vec<_> = names.map(|name| name.as_str().unwrap()).collect();
+    names.sort_unstable();
+    assert_eq!(names, ["both", "both", "native"]);
+    let args = [
+        "models",
+        "register",
+        run.id().as_str(),
+        "relu",
+        "--artifact",
+        "native",
+    ];
     let first = told(&store, &args);
     assert_eq!(
         (&first["artifact"], &first["created"]),

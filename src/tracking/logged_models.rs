@@ -1,6 +1,7 @@
 //! Logged models: how MLflow 3 knows that a folder is a model, and of which
 //! run.
 
+use super::api::ARTIFACT;
 use super::batch::Pair;
 use super::client::{CallError, Client};
 use reqwest::Method;
@@ -20,7 +21,15 @@ pub(super) struct LoggedModel {
 
 #[derive(Deserialize)]
 struct Model {
-    info: LoggedModel,
+    info: Info,
+}
+
+#[derive(Deserialize)]
+struct Info {
+    #[serde(flatten)]
+    model: LoggedModel,
+    #[serde(default)]
+    tags: Vec<Pair>,
 }
 
 #[derive(Deserialize)]
@@ -64,14 +73,19 @@ impl Client {
         if found.is_some() {
             return Ok(found);
         }
+        let mut tags = new.tags.clone();
+        tags.push(Pair {
+            key: ARTIFACT.to_owned(),
+            value: new.name.to_owned(),
+        });
         let request = json!({
             "experiment_id": new.experiment_id,
             "name": new.name,
             "source_run_id": new.run_id,
-            "tags": new.tags,
+            "tags": tags,
         });
         let created: Created = self.post("logged-models", &request).await?;
-        Ok(Some(created.model.info))
+        Ok(Some(created.model.info.model))
     }
 
     /// The models that a run at the server has logged, whoever logged them.
@@ -88,7 +102,7 @@ impl Client {
         });
         match self.search_models(&request).await {
             Err(error) if error.is_unknown_call() => Ok(Vec::new()),
-            found => found,
+            found => Ok(found?.into_iter().map(|info| info.model).collect()),
         }
     }
 
@@ -99,13 +113,15 @@ impl Client {
         let request = json!({
             "experiment_ids": [new.experiment_id],
             "filter": format!("name = '{}' AND source_run_id = '{}'", new.name, new.run_id),
-            "max_results": 1,
+            "max_results": 100,
             "order_by": [{"field_name": "creation_timestamp", "ascending": true}],
         });
-        Ok(self.search_models(&request).await?.into_iter().next())
+        let is_ours = |info: &Info| info.tags.iter().any(|tag| tag.key == ARTIFACT);
+        let found = self.search_models(&request).await?;
+        Ok(found.into_iter().find(is_ours).map(|info| info.model))
     }
 
-    async fn search_models(&self, request: &Value) -> Result<Vec<LoggedModel>, CallError> {
+    async fn search_models(&self, request: &Value) -> Result<Vec<Info>, CallError> {
         let found: Found = self.post("logged-models/search", request).await?;
         Ok(found.models.into_iter().map(|model| model.info).collect())
     }
