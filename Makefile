@@ -15,13 +15,16 @@ export TORCH_INDEX ?=
 
 CRATES := $(patsubst %/Cargo.toml,%,$(wildcard examples/*/Cargo.toml))
 
-.PHONY: help setup build run test lint soak bench docs install images rehearse clean lock
+.PHONY: help setup frameworks build run test test-frameworks lint soak bench docs install images rehearse clean lock
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## Make .venv (torch, mlflow) and .libtorch; over in a moment when done before
 	@scripts/setup
+
+frameworks: setup ## Make .venv-frameworks beside it: TensorFlow, Keras, Lightning, transformers
+	@scripts/frameworks
 
 build: ## Build target/release/explr
 	cargo build $(LOCKED) --release -p explr
@@ -29,7 +32,7 @@ build: ## Build target/release/explr
 run: setup build ## Train the example: explr run configs/digits.yaml
 	target/release/explr run $(CONFIG) $(ARGS)
 
-test: setup ## Run every test: protocol, studies, explr, SDK, examples, Python package
+test: setup frameworks ## Run every test: protocol, studies, explr, SDK, examples, Python package
 	cargo test $(LOCKED) -p explr-protocol
 	cargo test $(LOCKED) -p explr-study
 	cargo test $(LOCKED) --no-fail-fast -p explr
@@ -40,6 +43,11 @@ test: setup ## Run every test: protocol, studies, explr, SDK, examples, Python p
 			cargo test $(LOCKED) --manifest-path $$crate/Cargo.toml; \
 	done
 	scripts/test_python
+	cargo test $(LOCKED) -p explr --test python_examples tensorflow -- --ignored
+
+test-frameworks: setup frameworks ## Run the tests of Keras, Lightning and transformers, and all examples in Python
+	cd python && ../.venv-frameworks/bin/python -m unittest discover --start-directory tests/frameworks --top-level-directory .
+	cargo test $(LOCKED) -p explr --test python_examples -- --include-ignored
 
 lint: setup ## Check format, clippy, docs, dependencies, shell scripts
 	@LOCKED="$(LOCKED)" scripts/lint
@@ -67,9 +75,9 @@ images: ## Build the container images: MLflow, dev, runtime (needs Docker)
 rehearse: ## Build and run the images without Docker, in podman from a plain Debian (needs root)
 	@scripts/container_rehearsal
 
-lock: ## Renew requirements.lock (needs uv)
+lock: ## Renew requirements.lock and its siblings (needs uv)
 	@scripts/lock
 
 clean: ## Remove what was built and set up
 	cargo clean
-	rm -rf .venv .libtorch .tools
+	rm -rf .venv .venv-frameworks .libtorch .tools

@@ -103,6 +103,7 @@ models = [m for m in models if m.source_run_id == sys.argv[2]]
 print(json.dumps({
     "outputs": [o.model_id for o in run.outputs.model_outputs],
     "models": [{"id": m.model_id, "name": m.name, "status": str(m.status),
+                "source": m.tags["mlflow.source.name"],
                 "metrics": {x.key: x.value for x in m.metrics or []},
                 "files": [f.path for f in client.list_logged_model_artifacts(m.model_id)]}
                for m in models],
@@ -122,7 +123,13 @@ fn predictions(url: &str, uri: &str) -> String {
 #[test]
 fn a_model_is_one_logged_model_with_its_files_and_results() {
     let store = shared();
-    let run = trained(&store, "logged");
+    let mut run = store.new_run("logged");
+    run.state(RunState::Running);
+    log_model(&mut run, "model");
+    assert_eq!(store.ship(&run).left, 0);
+    // A better one takes its place.
+    log_model(&mut run, "model");
+    end(&mut run);
     assert_eq!(store.ship(&run).left, 0);
     let url = store.server();
     let seen = seen_once(&url, &run);
@@ -137,6 +144,7 @@ fn a_model_is_one_logged_model_with_its_files_and_results() {
         (&json!("model"), &json!("READY"))
     );
     assert_eq!(model["metrics"], json!({"result/val_loss": 0.25}));
+    assert_eq!(model["source"], json!(seen.tags["mlflow.source.name"]));
     let files = ["MLmodel", "data", "requirements.txt"];
     assert_eq!(model["files"], json!(files));
     let id = model["id"].as_str().unwrap();
@@ -240,7 +248,9 @@ fn a_registered_model_loads_by_its_alias() {
         &["models", "register", short, "double", "--alias", "tested"],
     );
     let said = String::from_utf8(said.stdout).unwrap();
-    let start = format!("double version 1, @champion, @tested was already model of run {short}\n");
+    let start = format!(
+        "double version 1 (@champion, @tested): already registered, model of run {short}\n"
+    );
     assert!(said.starts_with(&start), "{said}");
 
     // Another run is another version, and takes the alias over.
@@ -415,6 +425,12 @@ fn the_model_of_a_trial_is_registered_by_the_study_s_name() {
     assert_eq!(version(&format!("test#{best}"))["version"], 1);
     let unknown = register("test#17");
     assert!(common::stderr(&unknown).contains("study test has no trial 17; it has 4"));
+    let mut command = project.explr();
+    let off = command
+        .args(["models", "register", "best of test", "bowl"])
+        .output()
+        .unwrap();
+    assert_eq!(off.status.code(), Some(3), "{}", common::stderr(&off));
     let unknown = register("best of nothing");
     assert_eq!(
         unknown.status.code(),
@@ -432,4 +448,49 @@ fn the_model_of_a_trial_is_registered_by_the_study_s_name() {
         .collect();
     let names = [format!("test#{other}"), format!("test#{best}")];
     assert_eq!(runs, [Some(&*names[0]), Some(&*names[1])], "{list}");
+}
+
+#[test]
+fn the_model_of_a_python_study_loads_where_neither_its_project_nor_explr_is() {
+    const NET: &str = "import torch\n\n\n\
+        class Net(torch.nn.Module):\n    def __init__(self, factor):\n        \
+        super().__init__()\n        self.factor = torch.nn.Parameter(torch.tensor(factor))\n\n    \
+        def forward(self, x):\n        return self.factor * x\n";
+    const TRAIN: &str = "from explr_sdk import TrainingContext, TrainingResult\n\
+        from net import Net\n\n\n\
+        def train_model(ctx: TrainingContext) -> TrainingResult:\n    \
+        model = Net(ctx.hyperparameters['factor'])\n    \
+        import torch\n    \
+        ctx.tracker.log_model(model, input_example=torch.ones(3))\n    \
+        return TrainingResult(abs(float(model(torch.ones(1))) - 3))\n";
+    let store = shared();
+    let url = store.server();
+    // Beside the store of the server, whose `.venv` has PyTorch.
+    let project = store.path().join("project");
+    std::fs::create_dir(&project).unwrap();
+    std::fs::write(project.join("net.py"), NET).unwrap();
+    std::fs::write(project.join("train.py"), TRAIN).unwrap();
+    let config = "experiment: python\ntrain: {function: train:train_model}\nstore: ../.explr\n\
+                  search_space: {factor: {type: categorical, choices: [2.0, 3.0, 5.0]}}\n\
+                  tune: {sampler: grid}\n";
+    let file = project.join("config.yaml");
+    std::fs::write(&file, config).unwrap();
+    let mut tune = Command::new(env!("CARGO_BIN_EXE_explr"));
+    let tuned = tune.args(["tune", file.to_str().unwrap(), "--n-trials", "3"]);
+    let tuned = tuned.env_remove("MLFLOW_TRACKING_URI").output().unwrap();
+    assert!(tuned.status.success(), "{}", common::stderr(&tuned));
+    std::fs::remove_dir_all(&project).unwrap();
+    let args = [
+        "models",
+        "register",
+        "best of python",
+        "triple",
+        "--alias",
+        "champion",
+    ];
+    told(&store, &args);
+    assert_eq!(
+        predictions(&url, "models:/triple@champion"),
+        "[3.0, 6.0, 9.0]"
+    );
 }

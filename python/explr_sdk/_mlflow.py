@@ -99,7 +99,8 @@ class Membership:
         def stay(*args: Any, **kwargs: Any) -> Any:
             if self._is_off() or self.place.run_id is None:
                 return call(*args, **kwargs)
-            self._warn(f"`mlflow.{call.__name__}` is ignored: this run is logged where explr says")
+            what = f"`mlflow.{call.__name__}` is ignored: this run is logged where explr says"
+            self._host.log_line("info", what)
             return instead()
 
         return stay

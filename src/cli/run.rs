@@ -123,6 +123,7 @@ pub(super) fn show_plan(loaded: &Loaded, plan: &Plan, json: bool) -> anyhow::Res
         Code::Crate(path) => format!("plugin crate {} (built with cargo first)", path.display()),
         Code::Python(function) => format!("Python {}", function.environment().display()),
         Code::Program => "this program".to_owned(),
+        Code::Command(command) => format!("command in {}", command.folder.display()),
     };
     if json {
         let plan = serde_json::json!({

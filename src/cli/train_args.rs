@@ -18,34 +18,37 @@ impl TrainArgs {
     /// The settings that they stand for.
     pub(super) fn settings(&self) -> anyhow::Result<Vec<String>> {
         if let Some(given) = &self.objective {
-            return Ok(vec![
-                "train.plugin=null".to_owned(),
-                "train.function=train_model".to_owned(),
-                assignment("train.objective", &python(given)?),
-            ]);
+            return Ok([
+                &nothing(["plugin", "command", "metrics"])[..],
+                &["train.function=train_model".to_owned()],
+                &[assignment("train.objective", &python(given)?)],
+            ]
+            .concat());
         }
         let Some(given) = &self.train_fn else {
             return Ok(Vec::new());
         };
-        let no_objective = "train.objective=null".to_owned();
         let (path, function) = split(given);
         // A package of Python is a folder too.
         let is_plugin = path.is_file() || path.join("Cargo.toml").is_file();
         let is_module = function.is_some() && path.to_str().is_some_and(is_module);
         let is_python = path.extension().is_some_and(|kind| kind == "py");
         if is_python || (is_module && !is_plugin) {
-            return Ok(vec![
-                no_objective,
-                "train.plugin=null".to_owned(),
-                assignment("train.function", &python(given)?),
-            ]);
+            let mut settings = nothing(["plugin", "objective", "command", "metrics"]);
+            settings.push(assignment("train.function", &python(given)?));
+            return Ok(settings);
         }
         let path = std::path::absolute(path).context("the current folder is gone")?;
-        let path = assignment("train.plugin", &path.display().to_string());
-        let mut settings = vec![no_objective, path];
+        let mut settings = nothing(["objective", "python", "command", "metrics"]);
+        settings.push(assignment("train.plugin", &path.display().to_string()));
         settings.extend(function.map(|name| assignment("train.function", name)));
         Ok(settings)
     }
+}
+
+/// Takes back what the file says of where the train function is.
+fn nothing<const N: usize>(keys: [&str; N]) -> Vec<String> {
+    keys.map(|key| format!("train.{key}=null")).into()
 }
 
 /// A function of Python, whose file is seen from the current folder.

@@ -45,7 +45,7 @@ pub fn literal(text: &str) -> String {
 }
 
 /// Replaces the references by what `lookup` finds.
-pub(super) fn text_with(
+pub(crate) fn text_with(
     text: &str,
     lookup: &impl Fn(&str) -> Option<String>,
 ) -> Result<String, InterpolateError> {

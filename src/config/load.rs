@@ -1,4 +1,5 @@
 use super::check::Checker;
+use super::command::CommandRules;
 use super::interpolate;
 use super::node::{Content, Node};
 use super::overrides::{Overrides, is_path};
@@ -233,6 +234,14 @@ fn build(
     Rules {
         tree: &tree,
         dir,
+        env,
+        sources: &sources,
+        problems: &mut problems,
+    }
+    .check();
+    CommandRules {
+        tree: &tree,
+        space: space.as_ref(),
         env,
         sources: &sources,
         problems: &mut problems,

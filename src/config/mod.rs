@@ -7,8 +7,8 @@
 //! The text becomes a tree whose nodes know where they were written (`yaml`),
 //! the overrides are put into it (`overrides`), and it is compared with the
 //! JSON Schema of the types in `model` (`check`) and with the rules that a
-//! schema can't express (`rules`, `tune_rules`, `sweep_rules`; `space` for the
-//! search space). Only then serde makes a [`Config`] of it.
+//! schema can't express (`rules`, `tune_rules`, `sweep_rules`; `command` for
+//! experiments that are one, `space` for the search space). Only then serde makes a [`Config`] of it.
 //!
 //! This keeps promise P10: bad input of any kind gives errors with file, line,
 //! column, the text and a suggestion, all of them at once, and hostile input
@@ -16,6 +16,7 @@
 
 mod address;
 mod check;
+pub(crate) mod command;
 mod device;
 pub mod interpolate;
 mod load;
@@ -50,6 +51,7 @@ mod vocabulary;
 pub(crate) mod yaml;
 mod yaml_error;
 
+pub use command::Metrics;
 pub use device::DeviceChoice;
 pub use load::{Loaded, SweepRun, from_config, from_str, load};
 pub use model::{Config, CudaOom, Mlflow, Resources, Start, Train, WorkerConfig};

@@ -1,4 +1,4 @@
-use super::{DeviceChoice, Seconds, SpaceConfig, Sweep, Tune};
+use super::{DeviceChoice, Metrics, Seconds, SpaceConfig, Sweep, Tune};
 use explr_protocol::FailureClass;
 use explr_protocol::control::Call;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -131,6 +131,15 @@ pub struct Train {
     /// project there, or `python3`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub python: Option<PathBuf>,
+    /// A program and its arguments, instead of a plugin. `{name}` stands for a
+    /// hyperparameter, and for `seed`, `run_id`, `checkpoint_dir`,
+    /// `artifact_dir` and `trial_number`; `{{` and `}}` are the braces
+    /// themselves. Its working folder is that of this file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub command: Option<Vec<String>>,
+    /// Where the metrics of a command are that knows nothing of explr.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metrics: Option<Metrics>,
 }
 
 impl Default for Train {
@@ -140,6 +149,8 @@ impl Default for Train {
             function: default_function(),
             objective: None,
             python: None,
+            command: None,
+            metrics: None,
         }
     }
 }

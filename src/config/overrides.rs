@@ -1,3 +1,4 @@
+use super::command;
 use super::node::{Content, Entry, Node};
 use super::path::{self, Segment};
 use super::problem::Problem;
@@ -9,18 +10,30 @@ use super::yaml;
 use std::collections::BTreeMap;
 
 /// Variables that are not configuration, but talk to another part of explr.
-pub const RESERVED: [&str; 8] = [
+pub const RESERVED: [&str; 14] = [
+    "EXPLR_ARTIFACT_DIR",
+    "EXPLR_ATTEMPT",
     "EXPLR_CONTROL_FD",
     "EXPLR_DATA",
+    "EXPLR_EVENTS",
     "EXPLR_GPU_MEMORY_BYTES",
     "EXPLR_GPU_MEMORY_GB",
     "EXPLR_LOG",
+    "EXPLR_PARAMS_FILE",
+    "EXPLR_RESUME",
     "EXPLR_RUN_ID",
     "EXPLR_TORCH_VERSION",
+    "EXPLR_TRIAL_NUMBER",
     "EXPLR_WORKER",
 ];
 
 const PREFIX: &str = "EXPLR_";
+
+/// Whether explr sets the variable for its workers and commands, so that it
+/// says nothing about a configuration.
+pub(super) fn is_reserved(name: &str) -> bool {
+    RESERVED.contains(&name) || name.starts_with(command::variables::PREFIX)
+}
 
 /// The keys whose values are paths of the file system.
 const PATHS: [&[&str]; 4] = [
@@ -62,7 +75,7 @@ impl Overrides<'_> {
                 continue;
             };
             // An empty variable is how scripts and Compose files unset one.
-            if RESERVED.contains(&name.as_str()) || value.is_empty() {
+            if is_reserved(name) || value.is_empty() {
                 continue;
             }
             if let Err(problem) = self.variable(name, rest, value) {

@@ -5,7 +5,7 @@ use super::address;
 use super::interpolate::{self, InterpolateError};
 use super::names::{GOOD_NAMES, bad_name, names_below};
 use super::node::{Content, Entry, Node};
-use super::overrides::RESERVED;
+use super::overrides::is_reserved;
 use super::problem::Problem;
 use super::remedy::shorten;
 use super::render;
@@ -314,7 +314,7 @@ impl Rules<'_> {
                 format!("`{name}` can't be the name of an environment variable"),
                 "write `NAME: value`",
             );
-        } else if RESERVED.contains(&name.as_str()) {
+        } else if is_reserved(name) {
             self.push(
                 span,
                 format!("the worker's variable `{name}` is set by explr"),

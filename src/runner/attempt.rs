@@ -317,7 +317,7 @@ async fn sleep_until(instant: Option<Instant>) {
 }
 
 /// The kernel's count of processes that it killed for want of memory.
-fn oom_kills() -> u64 {
+pub(crate) fn oom_kills() -> u64 {
     std::fs::read_to_string("/proc/vmstat")
         .ok()
         .and_then(|text| {

@@ -102,7 +102,9 @@ fn result(evidence: &Evidence) -> Result<Option<TrainingResult>, Failure> {
             ),
         )),
         Some(Outcome::Err(error)) => {
-            let mut failure = failure(evidence, error.class, error.message.clone());
+            let said = last_words(error.class, &evidence.log_tail);
+            let message = said.unwrap_or_else(|| error.message.clone());
+            let mut failure = failure(evidence, error.class, message);
             failure.location.clone_from(&error.location);
             Err(failure)
         }
@@ -122,29 +124,51 @@ fn died(evidence: &Evidence) -> Failure {
              it"
             .to_owned(),
         ),
-        Exited::Signal(number) => match Signal::try_from(number) {
-            Ok(Signal::SIGABRT) => (
-                FailureClass::Abort,
-                abort_message(&evidence.log_tail)
-                    .unwrap_or_else(|| "the worker called abort (SIGABRT)".to_owned()),
-            ),
-            Ok(Signal::SIGKILL) if evidence.oom_kill && !evidence.killed_by_us => (
-                FailureClass::Oom,
-                "the kernel killed the worker for want of memory (SIGKILL; its count of such \
-                 kills rose meanwhile)"
-                    .to_owned(),
-            ),
-            Ok(signal) => (
-                FailureClass::Signal,
-                format!("the worker was ended by {signal}{}", meaning(signal)),
-            ),
-            Err(_) => (
-                FailureClass::Signal,
-                format!("the worker was ended by signal {number}"),
-            ),
-        },
+        Exited::Signal(number) => {
+            let oom_kill = evidence.oom_kill && !evidence.killed_by_us;
+            by_signal("worker", number, oom_kill)
+        }
     };
-    failure(evidence, class, message)
+    let said = last_words(class, &evidence.log_tail);
+    failure(evidence, class, said.unwrap_or(message))
+}
+
+/// What it means that a signal ended `who`, the kernel's kills for want of
+/// memory having become more meanwhile, or not.
+pub(crate) fn by_signal(who: &str, number: i32, oom_kill: bool) -> (FailureClass, String) {
+    match Signal::try_from(number) {
+        Ok(Signal::SIGABRT) => (
+            FailureClass::Abort,
+            format!("the {who} called abort (SIGABRT)"),
+        ),
+        Ok(Signal::SIGKILL) if oom_kill => (
+            FailureClass::Oom,
+            format!(
+                "the kernel killed the {who} for want of memory (SIGKILL; its count of such kills \
+                 rose meanwhile)"
+            ),
+        ),
+        Ok(signal) => (
+            FailureClass::Signal,
+            format!("the {who} was ended by {signal}{}", meaning(signal)),
+        ),
+        Err(_) => (
+            FailureClass::Signal,
+            format!("the {who} was ended by signal {number}"),
+        ),
+    }
+}
+
+/// What the output says of the reason, where it knows more than the status.
+fn last_words(class: FailureClass, tail: &[String]) -> Option<String> {
+    match class {
+        FailureClass::Abort => abort_message(tail),
+        FailureClass::Exit => {
+            let line = tail.iter().rfind(|line| told_by_cuda(line).is_some())?;
+            Some(line.trim().to_owned())
+        }
+        _ => None,
+    }
 }
 
 fn meaning(signal: Signal) -> &'static str {
@@ -189,6 +213,15 @@ fn failure(evidence: &Evidence, class: FailureClass, message: String) -> Failure
     }
 }
 
+/// What PyTorch, TensorFlow and JAX, and the CUDA runtime say when a GPU has no
+/// memory left.
+const CUDA_OOM: [&str; 4] = [
+    "CUDA out of memory",
+    "CUDA_ERROR_OUT_OF_MEMORY",
+    "OOM when allocating tensor",
+    "cudaErrorMemoryAllocation",
+];
+
 /// What CUDA says of a GPU that no other trial can use either.
 const GPU_LOST: [&str; 5] = [
     "uncorrectable ECC error",
@@ -200,17 +233,20 @@ const GPU_LOST: [&str; 5] = [
 
 /// The class that CUDA's own words tell.
 fn by_message(class: FailureClass, message: &str) -> Option<FailureClass> {
-    if !matches!(
-        class,
-        FailureClass::Error | FailureClass::Panic | FailureClass::Abort
-    ) {
-        return None;
+    match class {
+        FailureClass::Error | FailureClass::Panic | FailureClass::Abort | FailureClass::Exit => {
+            told_by_cuda(message)
+        }
+        _ => None,
     }
-    if message.contains("CUDA out of memory") {
+}
+
+fn told_by_cuda(text: &str) -> Option<FailureClass> {
+    let says_one_of = |words: &[&str]| words.iter().any(|word| text.contains(word));
+    if says_one_of(&CUDA_OOM) {
         return Some(FailureClass::CudaOom);
     }
-    let is_lost = GPU_LOST.iter().any(|text| message.contains(text));
-    is_lost.then_some(FailureClass::GpuLost)
+    says_one_of(&GPU_LOST).then_some(FailureClass::GpuLost)
 }
 
 #[cfg(test)]

@@ -28,7 +28,7 @@ impl Job {
     pub(crate) fn plugin(&self) -> Option<PathBuf> {
         match &self.source {
             Code::Plugin(path) | Code::Crate(path) => Some(path.clone()),
-            Code::Python(_) | Code::Program => None,
+            Code::Python(_) | Code::Command(_) | Code::Program => None,
         }
     }
 }

@@ -41,7 +41,7 @@ impl Launch {
     pub(crate) fn worker(code: &Code) -> Result<Self, RunError> {
         match code {
             Code::Python(code) => Ok(python(code, "explr_sdk._worker")),
-            Code::Plugin { .. } => own(vec!["worker".into()]),
+            Code::Plugin { .. } | Code::Command(_) => own(vec!["worker".into()]),
             Code::Program if super::workers_are_served() => own(super::spawn::own_arguments()),
             Code::Program => Err(RunError::NotServed),
         }
@@ -52,7 +52,7 @@ impl Launch {
         match code {
             Code::Python(code) => Ok(Some(python(code, "explr_sdk._template"))),
             Code::Plugin { .. } => own(vec!["worker".into()]).map(Some),
-            Code::Program => Ok(None),
+            Code::Program | Code::Command(_) => Ok(None),
         }
     }
 }

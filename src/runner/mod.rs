@@ -14,6 +14,7 @@
 
 mod attempt;
 mod classify;
+mod command;
 mod error;
 mod in_process;
 mod job;
@@ -46,6 +47,8 @@ pub use resume::Resume;
 pub use run::run;
 pub use stop::{Stop, StopReason};
 
+pub(crate) use attempt::oom_kills;
+pub(crate) use classify::by_signal;
 pub(crate) use job::Job;
 pub(crate) use launch::Launch;
 pub(crate) use provenance::Origin;

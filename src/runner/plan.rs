@@ -2,11 +2,12 @@
 
 use super::provenance::Origin;
 use super::resources::{self, Granted};
-use super::{PythonFunction, Resume, RunError, Sink, libtorch, plugin_crate};
+use super::{PythonFunction, Resume, RunError, Sink, command, libtorch, plugin_crate};
 use crate::Error;
 use crate::config::Loaded;
 use crate::gpu::{self, Limit};
-use explr_protocol::{TrainFunction, control};
+use crate::store::Manifest;
+use explr_protocol::{Command, TrainFunction, control};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -49,6 +50,8 @@ pub enum Code {
     Python(PythonFunction),
     /// A function of this program.
     Program,
+    /// Another program.
+    Command(Box<Command>),
 }
 
 /// What will run, on what.
@@ -56,7 +59,7 @@ pub enum Code {
 pub struct Plan {
     /// The code as the configuration gives it.
     pub code: Code,
-    /// Name of the train function.
+    /// Name of the train function, or the words of a command.
     pub function: String,
     /// What a worker gets of the machine.
     pub granted: Granted,
@@ -80,7 +83,7 @@ impl Plan {
         let libtorch = match &code {
             Code::Plugin(path) | Code::Crate(path) => libtorch::find(&[path, &folder, &current]),
             Code::Python(function) => function.libtorch(),
-            Code::Program => None,
+            Code::Program | Code::Command(_) => None,
         };
         let store = current.join(request.loaded.resolve(&config.store));
         let gpu_memory = gpu::limit(Some(&request.loaded), Some(&store))?;
@@ -89,6 +92,7 @@ impl Plan {
             function: match (&request.function, &code) {
                 (Some(function), _) => function.name().to_owned(),
                 (None, Code::Python(function)) => function.name().to_owned(),
+                (None, Code::Command(command)) => command::shown(command),
                 (None, _) => config.train.function.clone(),
             },
             code,
@@ -108,6 +112,7 @@ impl Plan {
                 let code = function.prepare(&self.store)?;
                 return Ok(control::Code::Python(code));
             }
+            Code::Command(command) => return Ok(control::Code::Command(command.clone())),
             Code::Plugin(path) => path.clone(),
             Code::Crate(folder) => plugin_crate::build(folder, self.libtorch.as_deref(), sink)?,
         };
@@ -124,10 +129,12 @@ impl Plan {
             Code::Plugin(path) => path.parent().unwrap_or(Path::new(".")).to_owned(),
             Code::Python(function) => function.folder().to_owned(),
             Code::Program => std::env::current_dir().unwrap_or_default(),
+            Code::Command(_) => self.folder.clone(),
         };
         let code = match (&self.code, &request.loaded.config.train.plugin) {
             (Code::Plugin(_) | Code::Crate(_), Some(plugin)) => plugin.display().to_string(),
             (Code::Python(_), _) => "python".to_owned(),
+            (Code::Command(_), _) => Manifest::COMMAND.to_owned(),
             _ => "program".to_owned(),
         };
         let mut versions = BTreeMap::new();
@@ -154,6 +161,10 @@ impl Plan {
 fn code(request: &Request, folder: &Path, current: &Path) -> Result<Code, RunError> {
     if request.function.is_some() {
         return Ok(Code::Program);
+    }
+    if let Some(arguments) = &request.loaded.config.train.command {
+        let command = command::of(&request.loaded, arguments.clone());
+        return Ok(Code::Command(Box::new(command)));
     }
     if let Some(function) = PythonFunction::of(&request.loaded, folder, current)? {
         return Ok(Code::Python(function));

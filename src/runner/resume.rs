@@ -74,7 +74,12 @@ fn differences(earlier: &Manifest, now: &Manifest) -> String {
         names.push("train.plugin".to_owned());
     }
     if earlier.function != now.function {
-        names.push("train.function".to_owned());
+        let key = if now.code == Manifest::COMMAND {
+            "command"
+        } else {
+            "function"
+        };
+        names.push(format!("train.{key}"));
     }
     if earlier.seed != now.seed {
         names.push("seed".to_owned());

@@ -10,7 +10,7 @@ use super::outcome::RunOutcome;
 use super::spawn::Spawn;
 use super::stop::{Stop, StopLevel, StopReason};
 use super::template::Template;
-use super::{RunError, Sink, in_process};
+use super::{RunError, Sink, command, in_process};
 use crate::Error;
 use crate::config::{CudaOom, Loaded, WorkerConfig, interpolate};
 use crate::gpu;
@@ -125,13 +125,14 @@ impl Session {
             // One record ends an attempt and begins the next: whenever explr
             // is killed, the run either goes on or has ended.
             self.note(RunState::Running, before.take())?;
-            let ended = match self.attempt(&mut company, sink).await {
+            let mut ended = match self.attempt(&mut company, sink).await {
                 Ok(ended) => ended,
                 Err(error) => {
                     self.abandon();
                     return Err(error);
                 }
             };
+            command::settle(&self.job.code, &self.dir, self.attempt, &mut ended);
             let (state, result, failure) = judge(&ended);
             let failure = failure.map(|failure| self.with_lost_gpu(failure));
             let again = failure
@@ -246,7 +247,7 @@ impl Session {
                 _ => serde_json::Map::new(),
             };
         Ok(Assignment {
-            code: self.job.code.clone(),
+            code: command::resolved(&self.job.code)?,
             context: RunContext {
                 run_id: self.dir.id().to_string(),
                 experiment: config.experiment.clone(),

@@ -90,7 +90,7 @@ pub(super) fn write_new(path: &Path, bytes: &[u8], durability: Durability) -> io
 }
 
 /// A name in the same folder that no other process or call uses.
-pub(super) fn beside(path: &Path, what: &str) -> PathBuf {
+pub(crate) fn beside(path: &Path, what: &str) -> PathBuf {
     static NEXT: AtomicU64 = AtomicU64::new(0);
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let number = NEXT.fetch_add(1, Ordering::Relaxed);

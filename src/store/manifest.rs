@@ -26,10 +26,10 @@ pub struct Manifest {
     /// Its place in a study, if it has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub study: Option<StudyRef>,
-    /// Name of the train function.
+    /// Name of the train function; the words of a command.
     pub function: String,
-    /// Where the function comes from, as given: a plugin, a crate folder, or
-    /// the program itself.
+    /// Where the function comes from, as given: a plugin, a crate folder, the
+    /// program itself, or [`Manifest::COMMAND`].
     pub code: String,
     /// Hyperparameters, nested ones included.
     pub hyperparameters: Map<String, Value>,
@@ -115,6 +115,9 @@ pub struct HostInfo {
 impl Manifest {
     /// Version of the file's format.
     pub const FORMAT: u32 = 1;
+
+    /// The [`code`](Self::code) of an experiment that is a command.
+    pub const COMMAND: &str = "command";
 
     /// The run of the study that this run is a trial of.
     pub fn parent(&self) -> Option<&RunId> {

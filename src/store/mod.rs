@@ -16,6 +16,7 @@ mod error;
 pub(crate) mod files;
 mod folder;
 mod id;
+pub(crate) mod inbox;
 pub mod journal;
 mod lock;
 mod manifest;

@@ -2,7 +2,7 @@
 
 use super::folder::UNFINISHED;
 use super::journal::{self, Writer};
-use super::{Result, RunDir, RunId, RunLock, Store, StoreError, remove};
+use super::{Result, RunDir, RunId, RunLock, Store, StoreError, inbox, remove};
 use explr_protocol::{Event, Failure, FailureClass, Record, RunState};
 use std::time::{Duration, Instant};
 
@@ -40,7 +40,9 @@ impl Store {
 /// Whether the other runs can be reconciled all the same.
 fn concerns_one_run(error: &StoreError) -> bool {
     match error {
-        StoreError::Damaged { .. } | StoreError::JournalBusy { .. } => true,
+        StoreError::Damaged { .. }
+        | StoreError::JournalBusy { .. }
+        | StoreError::BadFile { .. } => true,
         // Removed by another process in the meantime, or replaced by a link.
         StoreError::Io { source, .. } => matches!(
             source.raw_os_error(),
@@ -62,6 +64,8 @@ fn reconcile(run: &RunDir, deadline: Instant) -> Result<bool> {
     // Under the lock: nothing changes any more, once the worker is gone.
     let patience = deadline.saturating_duration_since(Instant::now());
     let mut writer = Writer::open_within(&journal, patience)?;
+    let attempt = run.summary()?.attempt;
+    inbox::settle(run, attempt, &mut writer)?;
     let summary = run.summary()?;
     if summary.state.is_final() {
         return Ok(false);

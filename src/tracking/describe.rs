@@ -23,24 +23,8 @@ pub(super) const OF_A_TRIAL: [&str; 2] = [PARENT, NAME];
 
 /// The run to create at the server. `parent` is the study's run there.
 pub(super) fn new_run(manifest: &Manifest, experiment_id: &str, parent: Option<&str>) -> NewRun {
-    let mut tags = vec![
-        pair(RUN_UUID, manifest.run_id.as_str()),
-        pair("mlflow.user", &manifest.host.user),
-        pair("mlflow.source.name", &source_name(manifest)),
-        pair("mlflow.source.type", "LOCAL"),
-    ];
-    if let Some(git) = &manifest.git {
-        tags.push(pair("mlflow.source.git.commit", &git.commit));
-        let dirty = if git.dirty { "true" } else { "false" };
-        tags.push(pair("mlflow.source.git.dirty", dirty));
-        if let Some(branch) = &git.branch {
-            tags.push(pair("mlflow.source.git.branch", branch));
-        }
-        if let Some(remote) = &git.remote {
-            let remote = without_credentials(remote);
-            tags.push(pair("mlflow.source.git.repoURL", &remote));
-        }
-    }
+    let mut tags = vec![pair(RUN_UUID, manifest.run_id.as_str())];
+    tags.extend(source(manifest));
     let is_trial = manifest.parent().is_some();
     if let Some(text) = manifest.description.as_ref().filter(|_| !is_trial) {
         tags.push(pair("mlflow.note.content", text));
@@ -65,6 +49,28 @@ pub(super) fn new_run(manifest: &Manifest, experiment_id: &str, parent: Option<&
         user_id: manifest.host.user.clone(),
         tags,
     }
+}
+
+/// Tags that say whose code it was, of a run and of its models.
+pub(super) fn source(manifest: &Manifest) -> Vec<Pair> {
+    let mut tags = vec![
+        pair("mlflow.user", &manifest.host.user),
+        pair("mlflow.source.name", &source_name(manifest)),
+        pair("mlflow.source.type", "LOCAL"),
+    ];
+    if let Some(git) = &manifest.git {
+        tags.push(pair("mlflow.source.git.commit", &git.commit));
+        let dirty = if git.dirty { "true" } else { "false" };
+        tags.push(pair("mlflow.source.git.dirty", dirty));
+        if let Some(branch) = &git.branch {
+            tags.push(pair("mlflow.source.git.branch", branch));
+        }
+        if let Some(remote) = &git.remote {
+            let remote = without_credentials(remote);
+            tags.push(pair("mlflow.source.git.repoURL", &remote));
+        }
+    }
+    tags
 }
 
 fn study_tags(place: &StudyRef) -> [Pair; 2] {

@@ -1,6 +1,7 @@
 //! Logged models: how MLflow 3 knows that a folder is a model, and of which
 //! run.
 
+use super::batch::Pair;
 use super::client::{CallError, Client};
 use reqwest::Method;
 use serde::{Deserialize, Serialize};
@@ -20,6 +21,21 @@ struct Model {
     info: LoggedModel,
 }
 
+#[derive(Deserialize)]
+struct Created {
+    model: Model,
+}
+
+/// A logged model to find or make.
+#[derive(Debug)]
+pub(super) struct NewModel<'a> {
+    pub(super) experiment_id: &'a str,
+    /// The run at the server.
+    pub(super) run_id: &'a str,
+    pub(super) name: &'a str,
+    pub(super) tags: Vec<Pair>,
+}
+
 /// Whether MLflow takes this as a logged model's name.
 pub(super) fn is_model_name(name: &str) -> bool {
     !name.is_empty() && !name.contains(['/', ':', '.', '%', '"', '\''])
@@ -30,32 +46,29 @@ impl Client {
     /// None where the server is older than logged models.
     pub(super) async fn ensure_logged_model(
         &self,
-        experiment: &str,
-        run: &str,
-        name: &str,
+        new: &NewModel<'_>,
     ) -> Result<Option<LoggedModel>, CallError> {
         // Creating is not idempotent: perhaps an earlier try got through.
-        let found = match self.find_logged_model(experiment, run, name).await {
+        let found = match self.find_logged_model(new).await {
             Err(error) if error.is_unknown_call() => return Ok(None),
             found => found?,
         };
         if found.is_some() {
             return Ok(found);
         }
-        #[derive(Deserialize)]
-        struct Created {
-            model: Model,
-        }
-        let request = json!({"experiment_id": experiment, "name": name, "source_run_id": run});
+        let request = json!({
+            "experiment_id": new.experiment_id,
+            "name": new.name,
+            "source_run_id": new.run_id,
+            "tags": new.tags,
+        });
         let created: Created = self.post("logged-models", &request).await?;
         Ok(Some(created.model.info))
     }
 
     async fn find_logged_model(
         &self,
-        experiment: &str,
-        run: &str,
-        name: &str,
+        new: &NewModel<'_>,
     ) -> Result<Option<LoggedModel>, CallError> {
         #[derive(Deserialize)]
         struct Found {
@@ -63,8 +76,8 @@ impl Client {
             models: Vec<Model>,
         }
         let request = json!({
-            "experiment_ids": [experiment],
-            "filter": format!("name = '{name}' AND source_run_id = '{run}'"),
+            "experiment_ids": [new.experiment_id],
+            "filter": format!("name = '{}' AND source_run_id = '{}'", new.name, new.run_id),
             "max_results": 1,
             "order_by": [{"field_name": "creation_timestamp", "ascending": true}],
         });

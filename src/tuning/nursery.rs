@@ -98,7 +98,7 @@ impl Nursery {
         let code = match &loads.code {
             control::Code::Plugin { path, .. } => format!("the plugin {}", path.display()),
             control::Code::Python(python) => format!("`{}`", python.target),
-            control::Code::Program => "this program".to_owned(),
+            control::Code::Program | control::Code::Command(_) => "this program".to_owned(),
         };
         RunError::CodeHangs {
             code,

@@ -2,9 +2,9 @@
 
 mod table;
 
-use super::replay::{self, Replay};
 use crate::store::StoreError;
 use crate::store::journal::Writer;
+use crate::store::journal::replay::{self, Replay};
 use explr_protocol::control::{FromWorker, Progress};
 use explr_protocol::{Answer, Ask, Event, FailureClass, LogLevel, Outcome, TrainError};
 use serde_json::Value;
@@ -106,6 +106,34 @@ impl Host {
     /// Asks the train function to stop at the next good moment.
     pub(crate) fn request_stop(&self) {
         self.stop.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the train function was asked to stop; it knows now.
+    pub(crate) fn stop_requested(&self) -> bool {
+        let stop = self.stop.load(Ordering::Relaxed);
+        if stop {
+            self.stop_seen.store(true, Ordering::Relaxed);
+        }
+        stop
+    }
+
+    /// Passes over what the journal holds already, all of it from attempts
+    /// before, when it is logged again.
+    pub(crate) fn pass_over_what_is_known(&self) -> Result<(), StoreError> {
+        lock(&self.journal).replay = Replay::load(&self.path, 0)?;
+        Ok(())
+    }
+
+    /// Shows how far the train function is.
+    pub(crate) fn show(&self, progress: Progress) {
+        let mut news = lock(&self.news);
+        news.told = progress;
+        news.changed = true;
+    }
+
+    /// Takes the outcome; the first one counts.
+    pub(crate) fn finish(&self, outcome: Outcome) {
+        lock(&self.outcome).get_or_insert(outcome);
     }
 
     /// Asks the study, and waits for its answer.

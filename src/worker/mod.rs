@@ -9,14 +9,15 @@
 //!
 //! [`host`] is what a train function talks to; [`plugin`] loads one from a
 //! shared library; [`control`] and [`watchdog`] face the orchestrator.
+//! [`command`] runs another program as the train function.
 //! [`template`] is the process that forks the workers of a study;
 //! [`try_tensors`] is a process that only finds out whether libtorch works.
 
+mod command;
 mod control;
 pub(crate) mod host;
 mod plugin;
 mod pulse;
-mod replay;
 pub(crate) mod system_metrics;
 mod template;
 mod tensor;
@@ -118,7 +119,13 @@ pub(crate) fn execute(assignment: &Assignment, at_hand: &AtHand, host: &Arc<Host
             let _ = host.log_sample(&sample, step);
         })
     });
-    let called = call(assignment, at_hand, host, &context);
+    let called = match &assignment.code {
+        Code::Command(command) => {
+            command::run(command, assignment, host);
+            Ok(())
+        }
+        _ => call(assignment, at_hand, host, &context),
+    };
     if let Some(sampler) = sampler {
         sampler.stop();
     }
@@ -160,7 +167,7 @@ fn call(
             function.call(&host.table(), context);
             Ok(())
         }
-        (Code::Program, AtHand::Plugin(_)) | (Code::Python(_), _) => {
+        (Code::Program, AtHand::Plugin(_)) | (Code::Python(_) | Code::Command(_), _) => {
             Err(PluginError::NotServed { name: name.clone() })
         }
     }

@@ -58,7 +58,7 @@ impl Project {
     /// The same with another plugin. Without tracking, unless `more` asks for
     /// it.
     pub fn with_plugin(plugin: &Path, function: &str, more: &str) -> Self {
-        let train = format!("plugin: {}, function: {function}", plugin.display());
+        let train = format!("{{plugin: {}, function: {function}}}", plugin.display());
         Self::with_train(&train, more)
     }
 
@@ -67,21 +67,38 @@ impl Project {
     pub fn python(function: &str, more: &str) -> Self {
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
         let train = format!(
-            "function: {}, python: {}",
+            "{{function: {}, python: {}}}",
             root.join("tests/python").join(function).display(),
             root.join(".venv").display(),
         );
         Self::with_train(&train, more)
     }
 
-    fn with_train(train: &str, more: &str) -> Self {
+    /// A project that runs a shell script. It has a function `say` that appends
+    /// a line to the events.
+    pub fn with_script(script: &str, more: &str) -> Self {
+        let project = Self::with_train("{command: [bash, train.sh]}", more);
+        project.write_script(script);
+        project
+    }
+
+    /// Gives the project the script `train.sh`.
+    pub fn write_script(&self, script: &str) {
+        let say = r#"say() { printf '%s\n' "$1" >> "$EXPLR_EVENTS"; }"#;
+        let text = format!("set -u\n{say}\n{script}\n");
+        std::fs::write(self.path().join("train.sh"), text).unwrap();
+    }
+
+    /// A project with this value of `train`. Without tracking, unless `more`
+    /// asks for it.
+    pub fn with_train(train: &str, more: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mlflow = if more.contains("mlflow:") {
             ""
         } else {
             "mlflow: off\n"
         };
-        let text = format!("experiment: test\ntrain: {{{train}}}\n{mlflow}{more}\n");
+        let text = format!("experiment: test\ntrain: {train}\n{mlflow}{more}\n");
         std::fs::write(folder.path().join("config.yaml"), text).unwrap();
         Self { folder }
     }

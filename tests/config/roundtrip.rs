@@ -2,16 +2,17 @@
 //! reader panic.
 
 use explr::config::{
-    Config, CudaOom, DeviceChoice, GridPoints, Mlflow, Objective, OrAuto, PrunerConfig, Resources,
-    SamplerConfig, Seconds, SpaceConfig, Start, Sweep, Train, Tune, WorkerConfig, from_config,
-    from_str, load,
+    Config, CudaOom, DeviceChoice, GridPoints, Metrics, Mlflow, Objective, OrAuto, PrunerConfig,
+    Resources, SamplerConfig, Seconds, SpaceConfig, Start, Sweep, Train, Tune, WorkerConfig,
+    from_config, from_str, load,
 };
-use explr_protocol::{Device, Direction, FailureClass};
+use explr_protocol::{Device, Direction, FailureClass, MetricFormat};
 use explr_study::SearchSpace;
 use proptest::collection::{btree_map, vec};
 use proptest::option;
 use proptest::prelude::*;
 use serde_json::{Map, Value};
+use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -287,7 +288,7 @@ fn config() -> impl Strategy<Value = Config> {
             name(),
             option::of(text()),
             btree_map(name(), text(), 0..3),
-            "[a-z_]{1,10}",
+            train(),
         ),
         (
             btree_map(name(), value(), 0..5),
@@ -300,34 +301,74 @@ fn config() -> impl Strategy<Value = Config> {
     )
         .prop_map(
             |(
-                (experiment, description, tags, function),
+                (experiment, description, tags, train),
                 (hyperparameters, seed, device, resources),
                 (worker, checkpoint_dir, mlflow, store),
                 (search_space, tune, sweep, time_budget_minutes),
-            )| Config {
-                experiment,
-                description,
-                tags,
-                train: Train {
-                    plugin: Some("plugin".into()),
-                    function,
-                    objective: None,
-                    python: None,
-                },
-                hyperparameters: hyperparameters.into_iter().collect::<Map<_, _>>(),
-                search_space,
-                tune,
-                sweep,
-                seed,
-                device,
-                resources,
-                time_budget_minutes,
-                worker,
-                checkpoint_dir: checkpoint_dir.map(PathBuf::from),
-                mlflow,
-                store: store.into(),
+            )| {
+                // Names of any kind may be the same environment variable.
+                let is_command = train.command.is_some();
+                let hyperparameters = if is_command {
+                    BTreeMap::new()
+                } else {
+                    hyperparameters
+                };
+                let search_space = if is_command {
+                    SpaceConfig::default()
+                } else {
+                    search_space
+                };
+                Config {
+                    experiment,
+                    description,
+                    tags,
+                    train,
+                    hyperparameters: hyperparameters.into_iter().collect::<Map<_, _>>(),
+                    search_space,
+                    tune,
+                    sweep,
+                    seed,
+                    device,
+                    resources,
+                    time_budget_minutes,
+                    worker,
+                    checkpoint_dir: checkpoint_dir.map(PathBuf::from),
+                    mlflow,
+                    store: store.into(),
+                }
             },
         )
+}
+
+fn train() -> impl Strategy<Value = Train> {
+    let plugin = "[a-z_]{1,10}".prop_map(|function| Train {
+        plugin: Some("plugin".into()),
+        function,
+        ..Train::default()
+    });
+    let pattern = Just(Metrics {
+        pattern: Some(r"(?P<loss>\S+)".into()),
+        report: Some("loss".into()),
+        ..Metrics::default()
+    });
+    let file = option::of(text()).prop_map(|report| Metrics {
+        file: Some("{artifact_dir}/log".into()),
+        format: Some(MetricFormat::Jsonl),
+        report,
+        ..Metrics::default()
+    });
+    let words = vec(text(), 0..4);
+    let command = (words, option::of(prop_oneof![pattern, file])).prop_map(|(words, metrics)| {
+        let words = words
+            .into_iter()
+            .map(|word| word.replace('{', "{{").replace('}', "}}"));
+        Train {
+            command: Some(["python".to_owned()].into_iter().chain(words).collect()),
+            metrics,
+            ..Train::default()
+        }
+    });
+    prop_oneof![plugin, command]
 }
 
 fn dir() -> PathBuf {

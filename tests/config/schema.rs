@@ -68,8 +68,12 @@ fn every_ready_configuration_fits_the_schema() {
 #[test]
 fn every_ready_configuration_loads_and_names_its_schema() {
     for file in ready_files() {
-        load(&file, &[], std::iter::empty()).unwrap_or_else(|error| panic!("{error}"));
         let text = std::fs::read_to_string(&file).unwrap();
+        // The environment that `make frameworks` makes may not be there.
+        let python = text.contains("\n  python: ");
+        let python = python.then(|| "train.python=python3".to_owned());
+        load(&file, python.as_slice(), std::iter::empty())
+            .unwrap_or_else(|error| panic!("{error}"));
         let first = text.lines().next().unwrap();
         let schema = first
             .strip_prefix("# yaml-language-server: $schema=")
@@ -177,8 +181,14 @@ fn the_complete_example_of_the_reference_loads_and_uses_every_key() {
     let mut found = Vec::new();
     keys(&schema, &schema, "", &mut found);
     // What excludes `tune.metric` and `train.plugin`.
-    let others = ["tune.objectives", "train.objective", "train.python"];
-    found.retain(|key| !others.contains(&key.as_str()));
+    let others = [
+        "tune.objectives",
+        "train.objective",
+        "train.python",
+        "train.command",
+        "train.metrics",
+    ];
+    found.retain(|key| !others.iter().any(|other| key.starts_with(other)));
     for key in found {
         assert!(
             shown

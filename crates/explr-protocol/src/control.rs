@@ -5,7 +5,7 @@
 //! carries what must last: losing it loses nothing but the display. End of
 //! file on the worker's side means that the orchestrator is gone.
 
-use crate::{Answer, Ask, LogLevel, Outcome, RunContext, number};
+use crate::{Answer, Ask, Command, LogLevel, Outcome, RunContext, number};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -70,6 +70,8 @@ pub enum Code {
     Python(PythonCode),
     /// In the program that is the worker.
     Program,
+    /// In another program, which the worker starts.
+    Command(Box<Command>),
 }
 
 /// A train function of Python, and what it takes to call it.

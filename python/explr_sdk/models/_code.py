@@ -20,8 +20,10 @@ _INSTALLED = {
 def copy_code(modules: Iterable[str], folder: Path) -> str | None:
     """Copies modules, and those that were loaded from beside them, into a model's folder.
 
-    Installed packages are left out: they are for requirements.txt. Returns the
-    name of the folder with the copies, if there are any.
+    Installed packages are left out: they are for requirements.txt. But this one
+    goes along where it is imported: explr brings it, and a machine that loads
+    the model has no explr. Returns the name of the folder with the copies, if
+    there are any.
     """
     own = {name: _source(module) for name, module in list(sys.modules.items())}
     sources: dict[str, Path] = {name: path for name, path in own.items() if path is not None}
@@ -31,6 +33,9 @@ def copy_code(modules: Iterable[str], folder: Path) -> str | None:
         copy = folder / _CODE / _relative(name, path)
         copy.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, copy)
+    if any(_PACKAGE.name.encode() in path.read_bytes() for path in chosen.values()):
+        no_caches = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(_PACKAGE, folder / _CODE / _PACKAGE.name, ignore=no_caches)
     return _CODE if chosen else None
 
 

@@ -1,4 +1,4 @@
-use super::{ServerArgs, as_json, run_name};
+use super::{ServerArgs, aliases, as_json, run_name};
 use crate::cli::runs::output::{emit, emit_json, render, table};
 use crate::cli::runs::text::{moment, one_line};
 use explr::Exit;
@@ -63,14 +63,9 @@ fn names(models: &[RegisteredModel]) -> String {
 fn numbers(store: &Store, versions: &[ModelVersion]) -> String {
     let mut table = table(&["VERSION", "ALIASES", "RUN", "ARTIFACT", "CREATED"]);
     for version in versions {
-        let aliases: Vec<_> = version
-            .aliases
-            .iter()
-            .map(|alias| format!("@{alias}"))
-            .collect();
         table.add_row(vec![
             version.number.to_string(),
-            one_line(&aliases.join(", ")),
+            one_line(&aliases(version)),
             run_name(store, version),
             one_line(version.artifact.as_deref().unwrap_or_default()),
             moment(version.created_ms),

@@ -102,6 +102,12 @@ fn as_json(registry: &Registry, version: &ModelVersion) -> Value {
     })
 }
 
+/// What a version is called beside its number.
+fn aliases(version: &ModelVersion) -> String {
+    let aliases = version.aliases.iter().map(|alias| format!("@{alias}"));
+    aliases.collect::<Vec<_>>().join(", ")
+}
+
 /// What a version's run is called, if it is in the store: as it is listed, or
 /// by the trial that it is.
 fn run_name(store: &Store, version: &ModelVersion) -> String {

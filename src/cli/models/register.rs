@@ -1,4 +1,4 @@
-use super::{as_json, named, settings};
+use super::{aliases, as_json, named, settings};
 use crate::cli::runs::{StoreArgs, emit, output::emit_json};
 use anyhow::Context;
 use explr::Exit;
@@ -72,22 +72,13 @@ fn bring(settings: &Settings, run: &RunDir) -> anyhow::Result<()> {
 
 fn describe(registry: &Registry, registered: &Registered, run: &RunDir, artifact: &str) -> String {
     let version = &registered.version;
-    let verb = if registered.created {
-        "is"
-    } else {
-        "was already"
+    let aliases = match aliases(version) {
+        aliases if aliases.is_empty() => aliases,
+        aliases => format!(" ({aliases})"),
     };
-    let aliases: Vec<_> = version
-        .aliases
-        .iter()
-        .map(|alias| format!("@{alias}"))
-        .collect();
-    let aliases = match aliases.as_slice() {
-        [] => String::new(),
-        all => format!(", {}", all.join(", ")),
-    };
+    let already = if registered.created { "" } else { "already " };
     printable(&format!(
-        "{} version {}{aliases} {verb} {artifact} of run {}\n{}\n{}\n",
+        "{} version {}{aliases}: {already}registered, {artifact} of run {}\n{}\n{}\n",
         version.name,
         version.number,
         run.id().short(),

@@ -1,4 +1,4 @@
-use super::{ServerArgs, as_json, run_name};
+use super::{ServerArgs, aliases, as_json, run_name};
 use crate::cli::runs::output::{emit, emit_json};
 use crate::cli::runs::text::{moment, number, one_line};
 use explr::Exit;
@@ -33,16 +33,11 @@ pub(crate) fn execute(args: &Args) -> anyhow::Result<Exit> {
 }
 
 fn page(store: &Store, registry: &Registry, version: &ModelVersion) -> String {
-    let aliases: Vec<_> = version
-        .aliases
-        .iter()
-        .map(|alias| format!("@{alias}"))
-        .collect();
     let mut page = String::new();
     for (name, value) in [
         ("model", version.name.clone()),
         ("version", version.number.to_string()),
-        ("aliases", aliases.join(", ")),
+        ("aliases", aliases(version)),
         ("run", run_name(store, version)),
         ("result", result(store, version).unwrap_or_default()),
         ("artifact", version.artifact.clone().unwrap_or_default()),

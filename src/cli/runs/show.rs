@@ -164,10 +164,12 @@ impl Page<'_> {
             );
         }
         if let Some(manifest) = self.manifest {
-            lines.push((
-                "function",
-                format!("{} in {}", manifest.function, manifest.code),
-            ));
+            lines.push(if manifest.code == Manifest::COMMAND {
+                ("runs", manifest.function.clone())
+            } else {
+                let function = format!("{} in {}", manifest.function, manifest.code);
+                ("function", function)
+            });
             lines.push(("device", manifest.device.to_string()));
             lines.push(("seed", manifest.seed.to_string()));
             lines.push(("command", manifest.command.join(" ")));

@@ -2,6 +2,7 @@
 
 use super::PythonError;
 use std::ffi::OsStr;
+use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -89,6 +90,10 @@ impl Way {
                     .args(["run", "--project"])
                     .arg(project)
                     .arg("python");
+                if std::io::stderr().is_terminal() {
+                    // It may have much to download, and shows how far it is.
+                    command.stderr(Stdio::inherit());
+                }
                 command
             }
         };

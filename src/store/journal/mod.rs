@@ -10,6 +10,7 @@
 mod file;
 mod line;
 mod reader;
+pub(crate) mod replay;
 mod tail;
 mod writer;
 

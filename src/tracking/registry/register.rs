@@ -12,8 +12,6 @@ pub struct Registered {
     pub version: ModelVersion,
     /// It was not there before.
     pub created: bool,
-    /// It was given an alias that it did not have before.
-    pub aliased: bool,
 }
 
 impl Registry {
@@ -62,43 +60,28 @@ impl Registry {
             version.name == name
                 && (version.artifact.as_deref() == Some(artifact) || version.source == new.source)
         };
-        let known = self
-            .client
-            .versions_from(&run_id)
-            .await
-            .map_err(self.trouble())?;
-        let known = known
-            .into_iter()
-            .filter(is_it)
-            .min_by_key(|version| version.number);
-        let created = known.is_none();
-        let number = match known {
-            Some(version) => version.number,
-            None => {
-                (self.client.ensure_registered_model(name).await).map_err(self.trouble())?;
-                let made = self
-                    .client
-                    .create_version(&new)
-                    .await
-                    .map_err(self.trouble())?;
-                made.number
-            }
+        let known = (self.client.versions_from(&run_id).await).map_err(self.trouble())?;
+        let known = (known.into_iter().filter(is_it)).min_by_key(|version| version.number);
+        let (number, created) = match known {
+            Some(version) => (version.number, false),
+            None => (self.create(&new).await?.number, true),
         };
-        let model = self.model(name).await?;
-        let alias = alias.filter(|alias| model.aliases.get(*alias) != Some(&number));
         if let Some(alias) = alias {
             (self.client.set_alias(name, alias, number).await).map_err(self.trouble())?;
         }
-        let version = self
-            .client
-            .version_of(name, number)
-            .await
-            .map_err(self.trouble())?;
+        let version = (self.client.version_of(name, number).await).map_err(self.trouble())?;
         let gone = || TrackingError::RefusedModel(format!("version {number} is gone again"));
         Ok(Registered {
             version: version.ok_or_else(gone)?,
             created,
-            aliased: alias.is_some(),
         })
+    }
+
+    async fn create(&self, new: &NewVersion<'_>) -> Result<ModelVersion, TrackingError> {
+        (self.client.ensure_registered_model(new.name).await).map_err(self.trouble())?;
+        self.client
+            .create_version(new)
+            .await
+            .map_err(self.trouble())
     }
 }

@@ -4,7 +4,8 @@ use super::{RunShip, Trouble, Verdict};
 use crate::tracking::MLMODEL;
 use crate::tracking::artifacts::{self, ArtifactFile, Destination, UploadError};
 use crate::tracking::client::Client;
-use crate::tracking::logged_models::is_model_name;
+use crate::tracking::describe;
+use crate::tracking::logged_models::{NewModel, is_model_name};
 use serde_json::json;
 
 impl RunShip {
@@ -69,10 +70,13 @@ impl RunShip {
             return Ok(to);
         }
         if !self.cursor.models.contains_key(name) {
-            let experiment = &self.cursor.experiment_id;
-            let made = client
-                .ensure_logged_model(experiment, &to.run_id, name)
-                .await;
+            let new = NewModel {
+                experiment_id: &self.cursor.experiment_id,
+                run_id: &to.run_id,
+                name,
+                tags: describe::source(&self.manifest),
+            };
+            let made = client.ensure_logged_model(&new).await;
             match self.verdict(client, made).await? {
                 Verdict::Taken(Some(model)) => {
                     self.cursor.models.insert(name.to_owned(), model);

@@ -6,7 +6,6 @@ use explr_protocol::abi::{ABI_VERSION, Bytes, HostTable, RawMetric, Status, Take
 use explr_protocol::control::FromWorker;
 use std::cell::RefCell;
 use std::ffi::c_void;
-use std::sync::atomic::Ordering;
 
 impl Host {
     /// The C table of this host, valid as long as the host is.
@@ -97,9 +96,7 @@ unsafe extern "C" fn progress(host: *const c_void, progress: Bytes) -> Status {
         let (host, progress) = unsafe { (host_of(host), progress.as_slice()) };
         let progress =
             serde_json::from_slice(progress).map_err(|e| format!("not a progress: {e}"))?;
-        let mut news = lock(&host.news);
-        news.told = progress;
-        news.changed = true;
+        host.show(progress);
         Ok(())
     })
 }
@@ -116,7 +113,7 @@ unsafe extern "C" fn finish(host: *const c_void, outcome: Bytes) -> Status {
                 outcome: Outcome::clone(&outcome),
             });
         }
-        lock(&host.outcome).get_or_insert(outcome);
+        host.finish(outcome);
         Ok(())
     })
 }
@@ -142,11 +139,7 @@ unsafe extern "C" fn ask(
 unsafe extern "C" fn stop_requested(host: *const c_void) -> i32 {
     // SAFETY: the table's contract.
     let host = unsafe { host_of(host) };
-    let stop = host.stop.load(Ordering::Relaxed);
-    if stop {
-        host.stop_seen.store(true, Ordering::Relaxed);
-    }
-    i32::from(stop)
+    i32::from(host.stop_requested())
 }
 
 unsafe extern "C" fn journal_len(host: *const c_void) -> u64 {

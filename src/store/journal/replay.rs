@@ -5,8 +5,8 @@
 //! step and every bit of the value, is the same fact and isn't written again;
 //! whatever differs (a measured time, a result on a GPU) is.
 
+use super::Reader;
 use crate::store::StoreError;
-use crate::store::journal::Reader;
 use explr_protocol::Event;
 use serde_json::Value;
 use std::collections::HashMap;
@@ -41,29 +41,30 @@ impl Replay {
     /// Reads what the journal holds from record `seq` on.
     pub(crate) fn load(journal: &Path, seq: u64) -> Result<Self, StoreError> {
         let mut replay = Self::default();
-        let reader = Reader::open(journal, 0)?;
-        for entry in reader {
+        for entry in Reader::open(journal, 0)? {
             let record = entry?.record;
             if replay.left == MOST {
                 break;
             }
-            if record.seq < seq {
-                continue;
+            if record.seq >= seq {
+                replay.add(record.event);
             }
-            let (key, value, step) = match record.event {
-                Event::Metric { key, value, step } => (key, value, step),
-                Event::Report { value, step } => (REPORT.to_owned(), value, step),
-                _ => continue,
-            };
-            *replay
-                .keys
-                .entry(key)
-                .or_default()
-                .entry((step, value.to_bits()))
-                .or_default() += 1;
-            replay.left += 1;
         }
         Ok(replay)
+    }
+
+    /// Takes one event in, as far as there is room.
+    pub(crate) fn add(&mut self, event: Event) {
+        let (key, value, step) = match event {
+            Event::Metric { key, value, step } => (key, value, step),
+            Event::Report { value, step } => (REPORT.to_owned(), value, step),
+            _ => return,
+        };
+        if self.left < MOST {
+            let values = self.keys.entry(key).or_default();
+            *values.entry((step, value.to_bits())).or_default() += 1;
+            self.left += 1;
+        }
     }
 
     /// Whether this report is in the journal already. Each one counts once.
