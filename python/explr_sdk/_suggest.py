@@ -47,8 +47,8 @@ class Suggestions:
                 value = default
             else:
                 raise SuggestError(
-                    f"the parameter `{name}` has no value: give `{name}=...`, or search for it "
-                    "with `explr tune`"
+                    f"the parameter `{name}` has no value: give `hyperparameters.{name}=...`, "
+                    "or search for it with `explr tune`"
                 )
         settled = read(value)
         if not given:

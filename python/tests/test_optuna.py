@@ -69,7 +69,10 @@ class OptunaTest(Case):
         outcome, _ = self.finish(target, hyperparameters={"x": 3})
         self.assertEqual(outcome["ok"]["primary_metric"], 3.0)
         outcome, _ = self.finish(target)
-        self.assertIn("the parameter `x` has no value: give `x=...`", outcome["err"]["message"])
+        self.assertIn(
+            "the parameter `x` has no value: give `hyperparameters.x=...`",
+            outcome["err"]["message"],
+        )
 
     def test_an_objective_that_returns_nothing_is_an_error(self) -> None:
         outcome, _ = self.trial("optuna_objectives:forgets")

@@ -165,7 +165,9 @@ class WorkerTest(Case):
 
     def test_without_a_study_or_a_value_a_parameter_is_a_clear_error(self) -> None:
         failure = self.failure("train:search")
-        self.assertIn("the parameter `lr` has no value: give `lr=...`", failure["message"])
+        self.assertIn(
+            "the parameter `lr` has no value: give `hyperparameters.lr=...`", failure["message"]
+        )
         failure = self.failure("train:search", hyperparameters={"lr": 3})
         self.assertIn("must be from 1e-05 to 0.1, and 3 is not", failure["message"])
         given = {"lr": 0.01, "layers": 3, "optimizer": "rmsprop"}

@@ -13,8 +13,8 @@ use std::ops::RangeInclusive;
 pub enum SuggestError {
     /// Nobody gave it, and there is no study to ask.
     #[error(
-        "the parameter `{name}` has no value: give `{name}=...`, or search for it with \
-         `explr tune`"
+        "the parameter `{name}` has no value: give `hyperparameters.{name}=...`, or search for \
+         it with `explr tune`"
     )]
     NotGiven {
         /// The parameter.

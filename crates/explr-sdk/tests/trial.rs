@@ -290,7 +290,7 @@ fn a_single_run_takes_the_default_or_says_what_to_give() {
     );
     assert_eq!(
         message,
-        "the parameter `lr` has no value: give `lr=...`, or search for it with `explr tune`"
+        "the parameter `lr` has no value: give `hyperparameters.lr=...`, or search for it with `explr tune`"
     );
 }
 
