@@ -119,6 +119,8 @@ pub(super) fn split_train_fn(given: &str) -> anyhow::Result<Vec<String>> {
     let (path, function) = split(given);
     let path = std::path::absolute(path).context("the current folder is gone")?;
     let mut settings = vec![assignment("train.plugin", &path.display().to_string())];
+    // It takes the place of the configuration's command.
+    settings.extend(["train.command=null", "train.metrics=null"].map(str::to_owned));
     settings.extend(function.map(|name| assignment("train.function", name)));
     Ok(settings)
 }

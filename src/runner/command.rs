@@ -52,7 +52,9 @@ fn source(metrics: &Metrics) -> Option<MetricSource> {
         path: file.display().to_string(),
         format: metrics.format.unwrap_or(MetricFormat::Csv),
     });
-    file.or_else(|| metrics.pattern.clone().map(MetricSource::Pattern))
+    let wandb = metrics.wandb.then_some(MetricSource::Wandb);
+    file.or(wandb)
+        .or_else(|| metrics.pattern.clone().map(MetricSource::Pattern))
 }
 
 /// The words as they may be stored and shown.

@@ -5,7 +5,9 @@ use super::{failed, journal};
 use crate::store::inbox::{Inbox, Item, Place};
 use crate::worker::host::Host;
 use explr_protocol::control::Assignment;
-use explr_protocol::{Answer, Ask, Command, Event, FailureClass, LogLevel, Outcome, TrainError};
+use explr_protocol::{
+    Answer, Ask, Command, Event, FailureClass, LogLevel, MetricSource, Outcome, TrainError,
+};
 use std::collections::BTreeMap;
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
@@ -83,6 +85,9 @@ impl<'a> Intake<'a> {
 
     fn item(&mut self, item: Item) -> Result<(), TrainError> {
         match item {
+            Item::Metrics(values, step) if self.command.metrics == Some(MetricSource::Wandb) => {
+                self.sample(values, Some(step))
+            }
             Item::Metrics(values, step) => self.metrics(values, step),
             Item::Report(step, value) => self.report(step, value),
             Item::Event(event) => self.log(&event),
