@@ -165,6 +165,7 @@ fn a_command_is_given_its_run() {
         serde_json::json!({"lr": 0.001, "model": {"depth": 2}, "name": "a b"})
     );
     // What the environment holds is nobody else's business.
+    assert!(!run.path().join("params.json").exists());
     let manifest = run.manifest().unwrap();
     assert!(
         manifest.function.contains("${env:GIVEN}"),

@@ -91,11 +91,11 @@ fn an_objective_that_is_no_number_fails_the_run_and_its_metrics_stay() {
 
 #[test]
 fn a_gpu_without_memory_is_known_by_what_is_printed() {
-    let script = r#"
+    let script = r"
         echo 'Traceback (most recent call last):' >&2
         echo 'torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB.' >&2
         exit 1
-    "#;
+    ";
     fails_as(script, FailureClass::CudaOom, "asked for 2.1 GB");
     let script = "echo 'CUDA error: uncorrectable ECC error encountered'; exit 1";
     let project = Project::with_script(script, "");
@@ -403,5 +403,6 @@ fn a_result_that_was_told_counts_though_all_else_was_killed() {
         assert_eq!(summary.state, RunState::Completed);
         assert_eq!(summary.result.unwrap().primary_metric_name, "loss");
         assert_eq!(metrics(&run).len(), 1);
+        assert!(!run.path().join("params.json").exists());
     }
 }

@@ -31,6 +31,12 @@ pub(crate) fn path(journal: &Path, attempt: u32) -> PathBuf {
     journal.with_file_name(format!("inbox-{attempt}.jsonl"))
 }
 
+/// The file of an attempt's hyperparameters. It may hold secrets that are
+/// stored nowhere else, so it is there during an attempt only.
+pub(crate) fn params_path(journal: &Path) -> PathBuf {
+    journal.with_file_name("params.json")
+}
+
 /// What a line of an inbox says.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Item {

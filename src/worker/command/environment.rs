@@ -3,6 +3,7 @@
 use super::journal;
 use crate::config::command::{template, variables};
 use crate::store::files::{Durability, write_json};
+use crate::store::inbox;
 use explr_protocol::control::{Assignment, FD_VARIABLE};
 use explr_protocol::{TrainError, template::FD_VARIABLE as TEMPLATE_FD};
 use std::path::Path;
@@ -17,7 +18,7 @@ pub(super) fn of(
     events: &Path,
 ) -> Result<Vec<(String, String)>, TrainError> {
     let context = &assignment.context;
-    let params = assignment.journal.with_file_name("params.json");
+    let params = inbox::params_path(&assignment.journal);
     write_json(&params, &context.hyperparameters, Durability::Cache).map_err(journal)?;
     let path = |path: &Path| path.display().to_string();
     let mut variables = variables::of(&context.hyperparameters);
