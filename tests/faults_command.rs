@@ -406,3 +406,62 @@ fn a_result_that_was_told_counts_though_all_else_was_killed() {
         assert!(!run.path().join("params.json").exists());
     }
 }
+
+#[test]
+fn a_study_of_commands_goes_on_after_a_kill() {
+    let script = r#"
+        for step in 0 1 2 3 4 5 6 7 8 9; do
+            say "{\"type\":\"report\",\"value\":$EXPLR_PARAM_X,\"step\":$step}"
+            sleep 0.03
+        done
+        say "{\"type\":\"result\",\"value\":$EXPLR_PARAM_X}"
+    "#;
+    let more = "search_space: {x: {type: int, low: 0, high: 7}}\n\
+                tune: {sampler: {name: grid}, jobs: 2, pruner: median}";
+    let project = Project::with_script(script, more);
+    for _ in 0..3 {
+        let mut command = project.explr();
+        command.args(["tune", "config.yaml"]);
+        let mut explr = common::Running(command.spawn().unwrap());
+        let before = project.try_history("test").map_or(0, |study| done(&study));
+        wait_for("a trial to end", || {
+            let study = project.try_history("test")?;
+            (done(&study) > before || study.trials().len() == 8).then_some(())
+        });
+        explr.signal(Signal::SIGKILL);
+        explr.code();
+    }
+    let output = project.tune(&[]);
+    assert!(
+        matches!(output.status.code(), Some(0 | 4)),
+        "{}",
+        stderr(&output)
+    );
+    let history = project.history("test");
+    assert_eq!(history.trials().len(), 8);
+    assert_eq!(done(&history), 8);
+    for trial in history.trials() {
+        let run = project.run_of(trial);
+        assert_eq!(processes_of(&run), Vec::<i32>::new());
+        let steps: Vec<i64> = events(&run)
+            .into_iter()
+            .filter_map(|event| match event {
+                Event::Report { step, .. } => Some(step),
+                _ => None,
+            })
+            .collect();
+        // Lived again or not, each step is there once; what a trial said
+        // after it was pruned is kept, and no news to the study.
+        assert_eq!(steps, (0..steps.len() as i64).collect::<Vec<_>>());
+        assert!(steps.len() >= trial.intermediate.len());
+        if trial.state == explr_study::TrialState::Complete {
+            assert_eq!((steps.len(), trial.intermediate.len()), (10, 10));
+        }
+        assert!(run.summary().unwrap().state.is_final());
+    }
+}
+
+fn done(study: &explr_study::History) -> usize {
+    use explr_study::TrialState::{Complete, Pruned};
+    study.count(Complete) + study.count(Pruned)
+}
