@@ -43,6 +43,9 @@ fn what_a_command_says_is_in_the_journal() {
         say '{"type":"artifact","path":"plot.svg"}'
         echo notes > notes.txt
         say '{"type":"artifact","path":"notes.txt","name":"texts/notes.txt"}'
+        mkdir "$EXPLR_ARTIFACT_DIR/more"
+        echo unsaid > "$EXPLR_ARTIFACT_DIR/more/unsaid.txt"
+        ln -s /etc/hostname "$EXPLR_ARTIFACT_DIR/link"
         say '{"type":"result","value":0.25,"key":"loss","metrics":{"acc":1},"epochs":2}'
         "#,
         "",
@@ -62,9 +65,11 @@ fn what_a_command_says_is_in_the_journal() {
         r#"Checkpoint { path: "2.pt", epoch: 0, step: 2 }"#,
         r#"Artifact { path: "plot.svg" }"#,
         r#"Artifact { path: "texts/notes.txt" }"#,
+        r#"Artifact { path: "more/unsaid.txt" }"#,
     ] {
-        assert!(said.contains(event), "{event} in {said}");
+        assert_eq!(said.matches(event).count(), 1, "{event} in {said}");
     }
+    assert!(!said.contains(r#"path: "link""#), "{said}");
     let notes = std::fs::read_to_string(run.artifact_dir().join("texts/notes.txt"));
     assert_eq!(notes.unwrap(), "notes\n");
     let result = run.summary().unwrap().result.unwrap();

@@ -1,7 +1,7 @@
 use super::child::Child;
 use super::result::{self, Found};
 use super::source::Source;
-use super::{failed, journal};
+use super::{failed, files, journal};
 use crate::store::inbox::{Inbox, Item, Place};
 use crate::worker::host::Host;
 use explr_protocol::control::Assignment;
@@ -194,7 +194,11 @@ impl<'a> Intake<'a> {
                 return Err(failed(FailureClass::Exit, message));
             }
         }
-        result::of(self.found, self.command, &self.assignment.journal).map(Outcome::Ok)
+        let events = &self.assignment.journal;
+        for path in files::untold(&self.place.artifacts, events).map_err(journal)? {
+            self.log(&Event::Artifact { path })?;
+        }
+        result::of(self.found, self.command, events).map(Outcome::Ok)
     }
 }
 

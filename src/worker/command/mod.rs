@@ -8,6 +8,7 @@
 
 mod child;
 mod environment;
+mod files;
 mod intake;
 mod output;
 mod result;
