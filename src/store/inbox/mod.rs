@@ -1,8 +1,8 @@
-//! The inbox of an attempt: the file to which a command appends [`Line`]s.
+//! The inbox of an attempt: the file to which a command appends [`Line`](explr_protocol::Line)s.
 //!
 //! A regular file, so that what was appended survives every process. The
 //! worker takes it into the journal as it grows; whatever a killed worker left
-//! is taken in by [`settle`], each line once.
+//! is taken in by [`settle()`], each line once.
 
 mod artifact;
 mod line;
