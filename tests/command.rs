@@ -123,6 +123,7 @@ fn a_command_is_given_its_run() {
         printf '%s|' "$@"; echo
         echo "lr=$EXPLR_PARAM_LR depth=$EXPLR_PARAM_MODEL_DEPTH name=$EXPLR_PARAM_NAME"
         echo "seed=$EXPLR_SEED device=$EXPLR_DEVICE resume=$EXPLR_RESUME attempt=$EXPLR_ATTEMPT"
+        echo "outer=${EXPLR_PARAM_OUTER-none}"
         echo "trial=${EXPLR_TRIAL_NUMBER-none} control=${EXPLR_CONTROL_FD-none} own=$OWN"
         echo "folder=$(pwd -P)"
         for fd in /proc/self/fd/*; do readlink "$fd"; done | grep socket
@@ -139,6 +140,10 @@ fn a_command_is_given_its_run() {
         .explr()
         .args(["run", "config.yaml", train])
         .env("GIVEN", "{lr}")
+        // As within a command of another run.
+        .env("EXPLR_PARAM_OUTER", "1")
+        .env("EXPLR_TRIAL_NUMBER", "7")
+        .env("EXPLR_EVENTS", "/dev/null")
         .output()
         .unwrap();
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
@@ -153,6 +158,7 @@ fn a_command_is_given_its_run() {
         "lr=0.001 depth=2 name=a b\n",
         "seed=7 device=cpu resume=0 attempt=1\n",
         "trial=none control=none own=mine\n",
+        "outer=none\n",
         "folders\n",
     ] {
         assert!(log.contains(line), "{line} in {log}");

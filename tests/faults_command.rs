@@ -175,6 +175,40 @@ fn what_a_command_leaves_behind_is_ended() {
 }
 
 #[test]
+fn what_a_command_started_does_not_survive_a_kill() {
+    let script = r#"
+        sleep 1000 & setsid sleep 1000 &
+        say '{"type":"metric","key":"loss","value":1}'
+        wait
+    "#;
+    for worker_too in [false, true] {
+        let project = Project::with_script(script, "");
+        let mut explr = project.start(&[]);
+        let run = project.wait_for_metric();
+        let all = wait_for("all processes", || {
+            let all = processes_of(&run);
+            (all.len() == 4).then_some(all)
+        });
+        explr.signal(Signal::SIGKILL);
+        if worker_too {
+            let worker = all.iter().min().unwrap();
+            let _ = kill(Pid::from_raw(*worker), Signal::SIGKILL);
+        }
+        explr.code();
+        wait_for("the command and its worker to end", || {
+            // What left the group, or all that the command started, is reached
+            // by the next explr.
+            let left = if worker_too { 2 } else { 1 };
+            (processes_of(&run).len() <= left).then_some(())
+        });
+        let list = project.explr().args(["runs", "list"]).output().unwrap();
+        assert_eq!(list.status.code(), Some(0), "{}", stderr(&list));
+        assert_eq!(run.summary().unwrap().state, RunState::Interrupted);
+        wait_for("all to end", || processes_of(&run).is_empty().then_some(()));
+    }
+}
+
+#[test]
 fn a_failed_attempt_is_repeated_and_knows_that_it_is() {
     let script = r#"
         echo "attempt $EXPLR_ATTEMPT resume $EXPLR_RESUME" >> attempts
