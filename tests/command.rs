@@ -43,6 +43,9 @@ fn what_a_command_says_is_in_the_journal() {
         say '{"type":"artifact","path":"plot.svg"}'
         echo notes > notes.txt
         say '{"type":"artifact","path":"notes.txt","name":"texts/notes.txt"}'
+        mkdir "$EXPLR_ARTIFACT_DIR/more"
+        echo unsaid > "$EXPLR_ARTIFACT_DIR/more/unsaid.txt"
+        ln -s /etc/hostname "$EXPLR_ARTIFACT_DIR/link"
         say '{"type":"result","value":0.25,"key":"loss","metrics":{"acc":1},"epochs":2}'
         "#,
         "",
@@ -62,9 +65,11 @@ fn what_a_command_says_is_in_the_journal() {
         r#"Checkpoint { path: "2.pt", epoch: 0, step: 2 }"#,
         r#"Artifact { path: "plot.svg" }"#,
         r#"Artifact { path: "texts/notes.txt" }"#,
+        r#"Artifact { path: "more/unsaid.txt" }"#,
     ] {
-        assert!(said.contains(event), "{event} in {said}");
+        assert_eq!(said.matches(event).count(), 1, "{event} in {said}");
     }
+    assert!(!said.contains(r#"path: "link""#), "{said}");
     let notes = std::fs::read_to_string(run.artifact_dir().join("texts/notes.txt"));
     assert_eq!(notes.unwrap(), "notes\n");
     let result = run.summary().unwrap().result.unwrap();
@@ -118,6 +123,7 @@ fn a_command_is_given_its_run() {
         printf '%s|' "$@"; echo
         echo "lr=$EXPLR_PARAM_LR depth=$EXPLR_PARAM_MODEL_DEPTH name=$EXPLR_PARAM_NAME"
         echo "seed=$EXPLR_SEED device=$EXPLR_DEVICE resume=$EXPLR_RESUME attempt=$EXPLR_ATTEMPT"
+        echo "outer=${EXPLR_PARAM_OUTER-none}"
         echo "trial=${EXPLR_TRIAL_NUMBER-none} control=${EXPLR_CONTROL_FD-none} own=$OWN"
         echo "folder=$(pwd -P)"
         for fd in /proc/self/fd/*; do readlink "$fd"; done | grep socket
@@ -134,6 +140,10 @@ fn a_command_is_given_its_run() {
         .explr()
         .args(["run", "config.yaml", train])
         .env("GIVEN", "{lr}")
+        // As within a command of another run.
+        .env("EXPLR_PARAM_OUTER", "1")
+        .env("EXPLR_TRIAL_NUMBER", "7")
+        .env("EXPLR_EVENTS", "/dev/null")
         .output()
         .unwrap();
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
@@ -148,6 +158,7 @@ fn a_command_is_given_its_run() {
         "lr=0.001 depth=2 name=a b\n",
         "seed=7 device=cpu resume=0 attempt=1\n",
         "trial=none control=none own=mine\n",
+        "outer=none\n",
         "folders\n",
     ] {
         assert!(log.contains(line), "{line} in {log}");
@@ -165,6 +176,7 @@ fn a_command_is_given_its_run() {
         serde_json::json!({"lr": 0.001, "model": {"depth": 2}, "name": "a b"})
     );
     // What the environment holds is nobody else's business.
+    assert!(!run.path().join("params.json").exists());
     let manifest = run.manifest().unwrap();
     assert!(
         manifest.function.contains("${env:GIVEN}"),

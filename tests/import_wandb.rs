@@ -92,8 +92,14 @@ fn what_is_written_is_what_tune_takes() {
             &[&["tune", "config.yaml", "--dry-run"], &train[..]].concat(),
         );
         assert!(dry.status.success(), "{name}: {}", stderr(&dry));
-        // Without one, explr asks for the train function and nothing else.
         let dry = explr(project.path(), &["tune", "config.yaml", "--dry-run"]);
+        let sweep = std::fs::read_to_string(folder.join(&name)).unwrap();
+        if sweep.contains("program:") {
+            let plan = String::from_utf8(dry.stdout).unwrap();
+            assert!(plan.contains("#   function  /usr/bin/env python"), "{plan}");
+            continue;
+        }
+        // Without one, explr asks for the train function and nothing else.
         assert_eq!(dry.status.code(), Some(Exit::Config as i32), "{name}");
         assert!(stderr(&dry).contains("names no train function"), "{name}");
     }

@@ -121,3 +121,27 @@ fn a_name_that_no_crate_can_have_is_refused_before_anything_is_written() {
     );
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
 }
+
+#[test]
+fn a_new_project_in_python_trains_and_searches_as_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = init(folder.path(), &["my-line", "--python"]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let project = folder.path().join("my-line");
+    for arguments in [
+        &["run", "config.yaml", "mlflow=off"][..],
+        &["tune", "config.yaml", "mlflow=off", "--n-trials", "8"],
+    ] {
+        let output = Command::new(env!("CARGO_BIN_EXE_explr"))
+            .args(arguments)
+            .current_dir(&project)
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}", stderr(&output));
+        assert!(!stderr(&output).contains("warning"), "{}", stderr(&output));
+    }
+    for file in ["README.md", "training.py", "config.yaml"] {
+        let text = fs::read_to_string(project.join(file)).unwrap();
+        assert!(text.contains("my-line") && !text.contains("{{"), "{file}");
+    }
+}

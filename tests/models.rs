@@ -16,6 +16,7 @@ use explr::store::journal::Writer;
 use explr_protocol::{Direction, Event, RunState, TrainingResult};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 use std::sync::{Arc, Mutex, Weak};
 use support::{TestRun, TestStore, python, seen_once};
@@ -450,6 +451,75 @@ fn the_model_of_a_trial_is_registered_by_the_study_s_name() {
     assert_eq!(runs, [Some(&*names[0]), Some(&*names[1])], "{list}");
 }
 
+/// Runs a command on a project beside the store of the server, whose `.venv`
+/// has PyTorch.
+fn train(store: &TestStore, command: &[&str], config: &str, files: &[(&str, &str)]) -> PathBuf {
+    let project = tempfile::tempdir_in(store.path()).unwrap().keep();
+    for (name, text) in files {
+        std::fs::write(project.join(name), text).unwrap();
+    }
+    let file = project.join("config.yaml");
+    std::fs::write(&file, format!("store: ../.explr\n{config}")).unwrap();
+    let mut explr = Command::new(env!("CARGO_BIN_EXE_explr"));
+    let ended = explr
+        .arg(command[0])
+        .arg(&file)
+        .args(&command[1..])
+        .env_remove("MLFLOW_TRACKING_URI")
+        .output()
+        .unwrap();
+    assert!(ended.status.success(), "{}", common::stderr(&ended));
+    project
+}
+
+#[test]
+fn a_model_that_mlflow_s_own_calls_log_is_registered_too() {
+    const TRAIN: &str = "def train_model(ctx):\n    \
+        import mlflow, torch\n    \
+        model = torch.jit.trace(torch.nn.ReLU(), torch.zeros(3))\n    \
+        with mlflow.start_run():\n        \
+        for name in ['native', 'both']:\n            \
+        mlflow.pytorch.log_model(model, name=name, pip_requirements=['torch'],\n                \
+        serialization_format='pickle')\n    \
+        ctx.tracker.log_model(model, 'both')\n    \
+        return 0.5\n";
+    let store = shared();
+    let url = store.server();
+    let config = "experiment: native\ntrain: {function: train:train_model}\n";
+    train(&store, &["run"], config, &[("train.py", TRAIN)]);
+    let is_it = |run: &RunDir| run.manifest().unwrap().experiment == "native";
+    let run = store.store.runs().unwrap().into_iter().find(is_it).unwrap();
+    // Of one name they stay two.
+    let known = models_of(&url, &support::seen(&url, run.id().as_str())[0].id);
+    let names = known["models"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|model| &model["name"]);
+    let mut names: Vec<_> = names.map(|name| name.as_str().unwrap()).collect();
+    names.sort_unstable();
+    assert_eq!(names, ["both", "both", "native"]);
+    let args = [
+        "models",
+        "register",
+        run.id().as_str(),
+        "relu",
+        "--artifact",
+        "native",
+    ];
+    let first = told(&store, &args);
+    assert_eq!(
+        (&first["artifact"], &first["created"]),
+        (&json!("native"), &json!(true))
+    );
+    let again = told(&store, &args);
+    assert_eq!(
+        (&again["version"], &again["created"]),
+        (&json!(1), &json!(false))
+    );
+    assert_eq!(predictions(&url, "models:/relu/1"), "[1.0, 2.0, 3.0]");
+}
+
 #[test]
 fn the_model_of_a_python_study_loads_where_neither_its_project_nor_explr_is() {
     const NET: &str = "import torch\n\n\n\
@@ -465,20 +535,11 @@ fn the_model_of_a_python_study_loads_where_neither_its_project_nor_explr_is() {
         return TrainingResult(abs(float(model(torch.ones(1))) - 3))\n";
     let store = shared();
     let url = store.server();
-    // Beside the store of the server, whose `.venv` has PyTorch.
-    let project = store.path().join("project");
-    std::fs::create_dir(&project).unwrap();
-    std::fs::write(project.join("net.py"), NET).unwrap();
-    std::fs::write(project.join("train.py"), TRAIN).unwrap();
-    let config = "experiment: python\ntrain: {function: train:train_model}\nstore: ../.explr\n\
+    let config = "experiment: python\ntrain: {function: train:train_model}\n\
                   search_space: {factor: {type: categorical, choices: [2.0, 3.0, 5.0]}}\n\
                   tune: {sampler: grid}\n";
-    let file = project.join("config.yaml");
-    std::fs::write(&file, config).unwrap();
-    let mut tune = Command::new(env!("CARGO_BIN_EXE_explr"));
-    let tuned = tune.args(["tune", file.to_str().unwrap(), "--n-trials", "3"]);
-    let tuned = tuned.env_remove("MLFLOW_TRACKING_URI").output().unwrap();
-    assert!(tuned.status.success(), "{}", common::stderr(&tuned));
+    let files = [("net.py", NET), ("train.py", TRAIN)];
+    let project = train(&store, &["tune", "--n-trials", "3"], config, &files);
     std::fs::remove_dir_all(&project).unwrap();
     let args = [
         "models",

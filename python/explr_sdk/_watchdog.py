@@ -10,14 +10,16 @@ from __future__ import annotations
 import os
 import signal
 import time
-from threading import Thread
-from typing import Any
+from threading import Thread, local
+from typing import Any, Callable
 
 from explr_sdk._control import Control
 from explr_sdk._host import Host
 
 #: The signal that the kernel sends when the orchestrator dies.
 PARENT_DEATH_SIGNAL = signal.SIGHUP
+
+Handler = Callable[..., None]
 
 _PARENT_CHECK = 0.25
 
@@ -31,7 +33,10 @@ def start(control: Control, host: Host) -> None:
     def on_parent_death(*_: Any) -> None:
         _kill_group()
 
-    handlers = {signal.SIGTERM: on_terminate, PARENT_DEATH_SIGNAL: on_parent_death}
+    handlers: dict[signal.Signals, Handler] = {
+        signal.SIGTERM: on_terminate,
+        PARENT_DEATH_SIGNAL: on_parent_death,
+    }
     for number, handler in handlers.items():
         signal.signal(number, handler)
         # Libraries in C don't expect an interrupted call.
@@ -41,15 +46,33 @@ def start(control: Control, host: Host) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 
-    def leave_to_default() -> None:
-        # `Process.terminate` must end a process that the train function forked.
+    _leave_to_children(handlers)
+    Thread(target=_listen, args=(control, host), name="explr-control", daemon=True).start()
+    Thread(target=_watch, args=(os.getppid(),), name="explr-parent", daemon=True).start()
+
+
+def _leave_to_children(handlers: dict[signal.Signals, Handler]) -> None:
+    """Gives the processes that the train function forks the default actions of signals.
+
+    `Process.terminate` must end them, in their first moment too: a signal that
+    came before their handlers were theirs would be lost, so it has to wait.
+    """
+    before = local()
+
+    def hold() -> None:
+        before.mask = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+        signal.pthread_sigmask(signal.SIG_BLOCK, handlers)
+
+    def release() -> None:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before.mask)
+
+    def begin_child() -> None:
         for number, handler in handlers.items():
             if signal.getsignal(number) is handler:
                 signal.signal(number, signal.SIG_DFL)
+        release()
 
-    os.register_at_fork(after_in_child=leave_to_default)
-    Thread(target=_listen, args=(control, host), name="explr-control", daemon=True).start()
-    Thread(target=_watch, args=(os.getppid(),), name="explr-parent", daemon=True).start()
+    os.register_at_fork(before=hold, after_in_parent=release, after_in_child=begin_child)
 
 
 def _listen(control: Control, host: Host) -> None:

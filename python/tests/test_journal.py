@@ -224,8 +224,8 @@ class JournalTest(Case):
         rung = 0
         try:
             while rung < 500:
-                signal.setitimer(signal.ITIMER_REAL, 0.0002 + rung * 1e-6)
                 try:
+                    signal.setitimer(signal.ITIMER_REAL, 0.0002 + rung * 1e-6)
                     while True:
                         writer.append_metric('"loss"', 1.0, rung)
                 except Alarm:

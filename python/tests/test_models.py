@@ -79,6 +79,34 @@ class ModelsTest(unittest.TestCase):
         self.assertFalse((self.folder / "model").exists())
 
     @unittest.skipUnless(has("torch"), "needs torch and mlflow")
+    def test_without_cloudpickle_a_model_needs_a_module_of_its_own(self) -> None:
+        out = self.save(
+            """
+            import sys, torch
+            sys.modules["cloudpickle"] = None
+
+            class Here(torch.nn.Module):
+                pass
+
+            def within():
+                class Within(torch.nn.Module):
+                    pass
+                return Within()
+
+            models.save(torch.nn.Linear(1, 1), MODELS / "linear")
+            for model in Here(), within():
+                try:
+                    models.save(model, MODELS / type(model).__name__)
+                except models.LogError as error:
+                    print(str(error).endswith("or cloudpickle: `pip install cloudpickle`"))
+            """
+        )
+        self.assertEqual(out.split(), ["True", "True"])
+        self.assertNotIn(
+            "cloudpickle", (self.folder / "models/linear/requirements.txt").read_text()
+        )
+
+    @unittest.skipUnless(has("torch"), "needs torch and mlflow")
     def test_pytorch_models_load_without_the_project(self) -> None:
         self.module("sizes.py", "WIDTH = 4\n")
         self.module("nets/__init__.py", "")

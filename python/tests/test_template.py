@@ -118,7 +118,7 @@ class TemplateTest(Case):
         template = self.template("train:spawns")
         template.receive()
         line, _ = template.fork(self.run_with(IDS[0]))
-        self.assertEqual(line.until("finished")["outcome"]["ok"]["primary_metric"], 3 * 14.0)
+        self.assertEqual(line.until("finished")["outcome"]["ok"]["primary_metric"], 12 * 14.0)
         template.receive()
         line.close()
 

@@ -288,7 +288,7 @@ class WorkerTest(Case):
     def test_a_function_may_have_processes_of_its_own(self) -> None:
         for target in ("train:spawns", "train.py:spawns"):
             outcome, _ = self.finish(target)
-            self.assertEqual(outcome["ok"]["primary_metric"], 3 * 14.0)
+            self.assertEqual(outcome["ok"]["primary_metric"], 12 * 14.0)
 
     def test_what_was_logged_survives_a_kill(self) -> None:
         run = Run(self.folder, "train:logs_for_ever")

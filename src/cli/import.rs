@@ -57,11 +57,18 @@ pub(crate) fn execute(args: &Args) -> anyhow::Result<Exit> {
         let line = line.map_or_else(String::new, |line| format!("{line}:"));
         eprintln!("note: {sweep}:{line} {text}");
     }
-    eprintln!("note: the train function is still to be named, under `train`");
+    if !imported.names_code {
+        eprintln!("note: the train function is still to be named, under `train`");
+    }
     if let Some(out) = &args.out {
         let out = out.display();
+        let first = if imported.names_code {
+            ""
+        } else {
+            ", with the train function named in it"
+        };
         super::runs::emit(&format!(
-            "Wrote {out}.\n\nNext, with the train function named in it:\n    explr tune {out}\n"
+            "Wrote {out}.\n\nNext{first}:\n    explr tune {out}\n"
         ))?;
     }
     Ok(Exit::Ok)

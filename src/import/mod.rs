@@ -18,4 +18,6 @@ pub struct Imported {
     pub yaml: String,
     /// What a person should know about it, in the order of the file.
     pub notes: Vec<Note>,
+    /// It says what is to run; otherwise a person has to name it.
+    pub names_code: bool,
 }

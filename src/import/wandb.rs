@@ -1,9 +1,10 @@
 //! Sweeps of Weights & Biases: `sweep.yaml`, as `wandb sweep` takes it.
 //!
 //! `reader` reads typed values; `parameters`, `distributions` and `ranges` are
-//! the search space, `metric` what is searched for, `stop` early termination;
+//! the search space, `command` what is run, `metric` what is searched for, `stop` early termination;
 //! and `write` makes YAML of it all.
 
+mod command;
 mod distributions;
 mod metric;
 mod parameters;
@@ -30,11 +31,15 @@ use stop::Halving;
 const METHODS: [&str; 3] = ["grid", "random", "bayes"];
 
 /// What has no counterpart and changes no result, with the reason.
-const LEFT_OUT: [(&str, &str); 8] = [
-    ("program", "explr calls the train function of a plugin"),
-    ("command", "explr calls the train function of a plugin"),
-    ("job", "explr calls the train function of a plugin"),
-    ("image_uri", "explr calls the train function of a plugin"),
+const LEFT_OUT: [(&str, &str); 6] = [
+    (
+        "job",
+        "explr runs a program or the train function of a plugin",
+    ),
+    (
+        "image_uri",
+        "explr runs a program or the train function of a plugin",
+    ),
     ("entity", "an experiment belongs to its store"),
     ("controller", "explr itself controls the search"),
     ("apiVersion", "it is W&B's"),
@@ -53,7 +58,9 @@ const REFUSED: [(&str, &str); 2] = [
     ),
 ];
 
-const KEYS: [&str; 8] = [
+const KEYS: [&str; 10] = [
+    "program",
+    "command",
     "method",
     "metric",
     "parameters",
@@ -76,6 +83,8 @@ struct Sweep {
     pruner: Option<Halving>,
     stop_at: Option<f64>,
     parameters: Vec<Parameter>,
+    /// What is to run; none if that is still to be named.
+    command: Option<Vec<String>>,
 }
 
 /// Makes a configuration of a sweep's file.
@@ -131,7 +140,11 @@ fn convert(path: &Path, text: String) -> Result<Imported, ConfigError> {
                     &[],
                     [].into_iter(),
                 )?;
-                return Ok(Imported { yaml, notes });
+                return Ok(Imported {
+                    yaml,
+                    notes,
+                    names_code: sweep.command.is_some(),
+                });
             }
             Err(error) => problems.push(Problem::of_file(error.to_string())),
         }
@@ -150,6 +163,7 @@ fn sweep(reader: &mut Reader, tree: &Node, path: &Path) -> Option<Sweep> {
         missing(reader, tree, "parameters", example);
         Vec::new()
     };
+    let command = command::read(reader, tree, &parameters);
     let metric = Metric::read(reader, tree, method);
     let pruner = tree
         .entry("early_terminate")
@@ -180,6 +194,7 @@ fn sweep(reader: &mut Reader, tree: &Node, path: &Path) -> Option<Sweep> {
         pruner,
         stop_at: metric.target,
         parameters,
+        command,
     })
 }
 

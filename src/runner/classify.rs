@@ -251,7 +251,7 @@ fn told_by_cuda(text: &str) -> Option<FailureClass> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Evidence, Exited, Verdict, classify};
+    use super::{Evidence, Exited, Verdict, by_signal, classify};
     use crate::runner::limits::Limit;
     use explr_protocol::{Direction, Failure, FailureClass, Outcome, TrainError, TrainingResult};
     use std::collections::BTreeMap;
@@ -314,6 +314,47 @@ mod tests {
         assert_eq!(class(&oom), FailureClass::Oom);
         oom.killed_by_us = true;
         assert_eq!(class(&oom), FailureClass::Signal);
+    }
+
+    #[test]
+    fn a_command_that_the_kernel_killed_for_memory_has_its_class() {
+        let (class, message) = by_signal("command", 9, true);
+        assert_eq!(class, FailureClass::Oom);
+        assert!(
+            message.starts_with("the kernel killed the command"),
+            "{message}"
+        );
+        let (class, message) = by_signal("command", 9, false);
+        assert_eq!(class, FailureClass::Signal);
+        assert!(
+            message.contains("the command was ended by SIGKILL"),
+            "{message}"
+        );
+    }
+
+    #[test]
+    fn an_exit_status_is_put_down_to_what_cuda_printed_before_it() {
+        let exited = |line: &str| {
+            let mut seen = Evidence::of(Exited::Code(0));
+            seen.log_tail = ["epoch 3", line, "terminated"].map(String::from).to_vec();
+            seen.outcome = Some(Outcome::Err(TrainError {
+                class: FailureClass::Exit,
+                message: "the command exited with status 1".into(),
+                location: None,
+            }));
+            failure(&seen)
+        };
+        let oom = exited("jax: CUDA_ERROR_OUT_OF_MEMORY: out of memory");
+        assert_eq!(oom.class, FailureClass::CudaOom);
+        assert!(
+            oom.message.starts_with("jax: CUDA_ERROR"),
+            "{}",
+            oom.message
+        );
+        assert_eq!(exited("GPU is lost").class, FailureClass::GpuLost);
+        let other = exited("ValueError: out of cheese");
+        assert_eq!(other.class, FailureClass::Exit);
+        assert_eq!(other.message, "the command exited with status 1");
     }
 
     #[test]

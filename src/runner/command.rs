@@ -52,7 +52,9 @@ fn source(metrics: &Metrics) -> Option<MetricSource> {
         path: file.display().to_string(),
         format: metrics.format.unwrap_or(MetricFormat::Csv),
     });
-    file.or_else(|| metrics.pattern.clone().map(MetricSource::Pattern))
+    let wandb = metrics.wandb.then_some(MetricSource::Wandb);
+    file.or(wandb)
+        .or_else(|| metrics.pattern.clone().map(MetricSource::Pattern))
 }
 
 /// The words as they may be stored and shown.
@@ -84,7 +86,11 @@ fn text(template: &str) -> Result<String, RunError> {
 
 /// Takes in what a command said and its worker, which died, did not take in.
 pub(super) fn settle(code: &Code, run: &RunDir, attempt: u32, ended: &mut Ended) {
-    if !matches!(code, Code::Command(_)) || ended.evidence.outcome.is_some() {
+    if !matches!(code, Code::Command(_)) {
+        return;
+    }
+    if ended.evidence.outcome.is_some() {
+        let _ = std::fs::remove_file(inbox::params_path(&run.journal_path()));
         return;
     }
     let settled = Writer::open(&run.journal_path())

@@ -9,6 +9,10 @@ use serde_json::{Value, json};
 /// Tag by which explr finds a run again whose creation was cut off.
 pub(super) const RUN_UUID: &str = "explr.run.uuid";
 
+/// Tag of models: the artifact that one is. By it explr knows its own from
+/// those that calls of MLflow log.
+pub(super) const ARTIFACT: &str = "explr.artifact";
+
 /// A run, as MLflow describes it.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub(super) struct RunInfo {

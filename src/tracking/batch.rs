@@ -1,7 +1,7 @@
 //! Requests of `runs/log-batch`: as full as MLflow allows, and no fuller.
 
 use explr_protocol::number;
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Serialize, Serializer};
 
 /// Limits of one request.
 const METRICS: usize = 1000;
@@ -38,7 +38,7 @@ pub(super) struct Metric {
 }
 
 /// A parameter or tag.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Pair {
     pub(super) key: String,
     pub(super) value: String,

@@ -94,6 +94,9 @@ fn run_name(manifest: &Manifest) -> String {
 }
 
 fn source_name(manifest: &Manifest) -> String {
+    if manifest.code == Manifest::COMMAND {
+        return manifest.function.clone();
+    }
     format!("{}:{}", manifest.code, manifest.function)
 }
 

@@ -1,6 +1,7 @@
 //! Logged models: how MLflow 3 knows that a folder is a model, and of which
 //! run.
 
+use super::api::ARTIFACT;
 use super::batch::Pair;
 use super::client::{CallError, Client};
 use reqwest::Method;
@@ -12,13 +13,29 @@ use serde_json::{Value, json};
 pub(super) struct LoggedModel {
     #[serde(rename = "model_id")]
     pub(super) id: String,
+    #[serde(default)]
+    pub(super) name: String,
     /// Where the server wants its files.
     pub(super) artifact_uri: String,
 }
 
 #[derive(Deserialize)]
 struct Model {
-    info: LoggedModel,
+    info: Info,
+}
+
+#[derive(Deserialize)]
+struct Info {
+    #[serde(flatten)]
+    model: LoggedModel,
+    #[serde(default)]
+    tags: Vec<Pair>,
+}
+
+#[derive(Deserialize)]
+struct Found {
+    #[serde(default)]
+    models: Vec<Model>,
 }
 
 #[derive(Deserialize)]
@@ -56,33 +73,57 @@ impl Client {
         if found.is_some() {
             return Ok(found);
         }
+        let mut tags = new.tags.clone();
+        tags.push(Pair {
+            key: ARTIFACT.to_owned(),
+            value: new.name.to_owned(),
+        });
         let request = json!({
             "experiment_id": new.experiment_id,
             "name": new.name,
             "source_run_id": new.run_id,
-            "tags": new.tags,
+            "tags": tags,
         });
         let created: Created = self.post("logged-models", &request).await?;
-        Ok(Some(created.model.info))
+        Ok(Some(created.model.info.model))
+    }
+
+    /// The models that a run at the server has logged, whoever logged them.
+    /// None on a server that is older than logged models.
+    pub(super) async fn logged_models(
+        &self,
+        experiment: &str,
+        run: &str,
+    ) -> Result<Vec<LoggedModel>, CallError> {
+        let request = json!({
+            "experiment_ids": [experiment],
+            "filter": format!("source_run_id = '{run}'"),
+            "max_results": 100,
+        });
+        match self.search_models(&request).await {
+            Err(error) if error.is_unknown_call() => Ok(Vec::new()),
+            found => Ok(found?.into_iter().map(|info| info.model).collect()),
+        }
     }
 
     async fn find_logged_model(
         &self,
         new: &NewModel<'_>,
     ) -> Result<Option<LoggedModel>, CallError> {
-        #[derive(Deserialize)]
-        struct Found {
-            #[serde(default)]
-            models: Vec<Model>,
-        }
         let request = json!({
             "experiment_ids": [new.experiment_id],
             "filter": format!("name = '{}' AND source_run_id = '{}'", new.name, new.run_id),
-            "max_results": 1,
+            "max_results": 100,
             "order_by": [{"field_name": "creation_timestamp", "ascending": true}],
         });
-        let found: Found = self.post("logged-models/search", &request).await?;
-        Ok(found.models.into_iter().next().map(|model| model.info))
+        let is_ours = |info: &Info| info.tags.iter().any(|tag| tag.key == ARTIFACT);
+        let found = self.search_models(&request).await?;
+        Ok(found.into_iter().find(is_ours).map(|info| info.model))
+    }
+
+    async fn search_models(&self, request: &Value) -> Result<Vec<Info>, CallError> {
+        let found: Found = self.post("logged-models/search", request).await?;
+        Ok(found.models.into_iter().map(|model| model.info).collect())
     }
 
     /// Says that the files of a model are complete, and which run made it.

@@ -199,6 +199,7 @@ fn process(stored: &mut Stored, request: &Request) -> (u16, Value) {
             let model = json!({
                 "model_id": id,
                 "name": body["name"],
+                "tags": body["tags"],
                 "status": "LOGGED_MODEL_PENDING",
                 "artifact_uri": format!("mlflow-artifacts:/1/models/{id}/artifacts"),
             });

@@ -32,6 +32,8 @@ pub struct Command {
 pub enum MetricSource {
     /// In what it prints: the named groups of a regular expression.
     Pattern(String),
+    /// In its calls of `wandb.log`, by a stand-in for W&B's Python package.
+    Wandb,
     /// In a file that grows.
     File {
         /// The file or folder, with `{name}` for what a run's context fills in.

@@ -32,7 +32,7 @@ class Flavor:
 
     def write_to(self, folder: Path) -> None:
         """Writes the requirements, the environment, and last the file that makes it a model."""
-        requirements = [_pinned(name) for name in ("mlflow", *self.packages)]
+        requirements = [_pinned(name) for name in dict.fromkeys(("mlflow", *self.packages))]
         (folder / "requirements.txt").write_text("\n".join(requirements) + "\n")
         environment = f"python: {platform.python_version()}\ndependencies:\n- -r requirements.txt\n"
         (folder / "python_env.yaml").write_text(environment)

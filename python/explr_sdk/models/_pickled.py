@@ -10,6 +10,12 @@ from typing import Any
 
 from explr_sdk.errors import LogError
 from explr_sdk.models._code import copy_code
+from explr_sdk.models._folder import installed
+
+_REMEDY = (
+    ". What is defined in `__main__` or within a function needs a module of its own, or "
+    "cloudpickle: `pip install cloudpickle`"
+)
 
 
 class Pickles:
@@ -35,16 +41,21 @@ class Pickles:
 
     def code(self, folder: Path) -> str | None:
         """Puts the own modules among those referred to into a folder of the model."""
+        if "__main__" in self.modules and not self.by_value:
+            raise LogError(f"the model could be loaded by this very script only{_REMEDY}")
         return copy_code(self.modules, folder)
+
+    def packages(self) -> list[str]:
+        """The installed packages among those referred to, and cloudpickle if it is needed."""
+        names = {module.partition(".")[0] for module in self.modules}
+        found = sorted(name for name in names if installed(name))
+        return found + (["cloudpickle"] if self.by_value else [])
 
     def refusal(self, obj: Any, error: Exception) -> LogError:
         """What to say of an object that can't be saved."""
         hint = ""
         if not self.by_value and isinstance(error, (pickle.PicklingError, AttributeError)):
-            hint = (
-                ". What is defined in `__main__` or within a function needs a module of its own, "
-                "or cloudpickle: `pip install cloudpickle`"
-            )
+            hint = _REMEDY
         return LogError(f"the model {type(obj).__qualname__} can't be saved: {error}{hint}")
 
 

@@ -26,9 +26,6 @@ def write(model: Any, folder: Path, example: Any) -> Flavor:
         raise
     except Exception as error:
         raise pickles.refusal(model, error) from error
-    # XGBoost and others have models of this kind.
-    own = type(model).__module__.partition(".")[0]
-    packages = ["scikit-learn", "numpy", *([own] if installed(own) else [])]
     return Flavor(
         name="sklearn",
         options={
@@ -37,7 +34,7 @@ def write(model: Any, folder: Path, example: Any) -> Flavor:
             "sklearn_version": installed("scikit-learn"),
         },
         pyfunc={"model_path": "model.pkl", "predict_fn": "predict"},
-        packages=packages + (["cloudpickle"] if pickles.by_value else []),
+        packages=["scikit-learn", *pickles.packages()],
         code=pickles.code(folder),
         signature=Signature.of(example, model.predict),
     )

@@ -27,21 +27,19 @@ def write(model: Any, folder: Path, example: Any) -> Flavor:
     data.mkdir()
     pickles = Pickles()
     path = data / "model.pth"
-    packages = ["torch", "numpy"]
     if isinstance(model, torch.jit.ScriptModule):
         torch.jit.save(model, path)
         if _is_elsewhere(model):
             torch.jit.save(torch.jit.load(path, map_location="cpu"), path)
     else:
         _save(model, path, pickles)
-        packages += ["cloudpickle"] if pickles.by_value else []
     # Names the module that reads the file; without it, MLflow refuses.
     (data / "pickle_module_info.txt").write_text("mlflow.pytorch.pickle_module")
     return Flavor(
         name="pytorch",
         options={"model_data": "data", "pytorch_version": str(torch.__version__)},
         pyfunc={"data": "data", "pickle_module_name": "mlflow.pytorch.pickle_module"},
-        packages=packages,
+        packages=["torch", "numpy", *pickles.packages()],
         code=pickles.code(folder),
         signature=Signature.of(example, lambda data: _predict(model, data)),
     )

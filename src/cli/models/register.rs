@@ -4,7 +4,7 @@ use anyhow::Context;
 use explr::Exit;
 use explr::report::text::printable;
 use explr::store::RunDir;
-use explr::tracking::registry::{Registered, Registry, model_artifact};
+use explr::tracking::registry::{Registered, Registry};
 use explr::tracking::{Settings, TrackingError};
 
 #[derive(Debug, clap::Args)]
@@ -18,7 +18,7 @@ pub(crate) struct Args {
     /// that has it.
     #[arg(long)]
     alias: Option<String>,
-    /// The artifact that is the model. Default: the only one that is.
+    /// The artifact that is the model. Default: the only one that is one.
     #[arg(long, value_name = "NAME")]
     artifact: Option<String>,
     /// Address of the server. Default: what the run was made with.
@@ -34,17 +34,17 @@ pub(crate) struct Args {
 pub(crate) fn execute(args: &Args) -> anyhow::Result<Exit> {
     let store = args.store.open_reconciled()?;
     let run = named::run(&store, &args.run)?;
-    let artifact = model_artifact(&run, args.artifact.as_deref())?;
     let settings = settings(&store, Some(&run), args.tracking_uri.as_deref())?;
     bring(&settings, &run)?;
     let registry = Registry::open(&settings)?;
-    let registered = registry.register(&run, &artifact, &args.name, args.alias.as_deref())?;
+    let (artifact, alias) = (args.artifact.as_deref(), args.alias.as_deref());
+    let registered = registry.register(&run, artifact, &args.name, alias)?;
     if args.json {
         let mut registered_json = as_json(&registry, &registered.version);
         registered_json["created"] = registered.created.into();
         emit_json(&registered_json)?;
     } else {
-        emit(&describe(&registry, &registered, &run, &artifact))?;
+        emit(&describe(&registry, &registered, &run))?;
     }
     Ok(Exit::Ok)
 }
@@ -70,7 +70,7 @@ fn bring(settings: &Settings, run: &RunDir) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn describe(registry: &Registry, registered: &Registered, run: &RunDir, artifact: &str) -> String {
+fn describe(registry: &Registry, registered: &Registered, run: &RunDir) -> String {
     let version = &registered.version;
     let aliases = match aliases(version) {
         aliases if aliases.is_empty() => aliases,
@@ -78,9 +78,10 @@ fn describe(registry: &Registry, registered: &Registered, run: &RunDir, artifact
     };
     let already = if registered.created { "" } else { "already " };
     printable(&format!(
-        "{} version {}{aliases}: {already}registered, {artifact} of run {}\n{}\n{}\n",
+        "{} version {}{aliases}: {already}registered, {} of run {}\n{}\n{}\n",
         version.name,
         version.number,
+        version.artifact.as_deref().unwrap_or("a model"),
         run.id().short(),
         version.uri(),
         registry.url(version),

@@ -28,6 +28,10 @@ pub struct Metrics {
     /// What `file` is: `csv`, `jsonl` or `tensorboard`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub format: Option<MetricFormat>,
+    /// The command is a Python script that calls `wandb.log`. It finds a
+    /// stand-in for the package `wandb`, which sends nothing anywhere.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub wandb: bool,
     /// The metric whose values the study's pruner looks at. Default: the
     /// study's metric.
     #[serde(skip_serializing_if = "Option::is_none")]

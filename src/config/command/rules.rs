@@ -85,7 +85,11 @@ impl CommandRules<'_> {
         let space = self.space?;
         let mut names: BTreeSet<String> = OF_THE_RUN.map(str::to_owned).into();
         names.extend(self.hyperparameters().into_iter().map(|(name, _)| name));
-        names.extend(space.parameters().iter().map(|found| found.name.clone()));
+        for parameter in space.parameters() {
+            let name = &parameter.name;
+            names.extend(name.match_indices('.').map(|(at, _)| name[..at].to_owned()));
+            names.insert(name.clone());
+        }
         if let Some(matrix) = self.tree.at(&["sweep", "matrix"]) {
             names.extend(matrix.value.entries().iter().map(|entry| {
                 let key = entry.key.as_str();
@@ -186,18 +190,26 @@ impl CommandRules<'_> {
         let pattern = metrics.entry("pattern");
         let file = metrics.entry("file");
         let format = metrics.entry("format");
-        match (pattern, file) {
-            (Some(pattern), Some(_)) => self.push(
-                pattern.key_span,
-                "`train.metrics.pattern` and `train.metrics.file` exclude each other",
-                "remove one of them",
-            ),
-            (None, None) => self.push(
+        let wandb = metrics
+            .entry("wandb")
+            .filter(|entry| !matches!(entry.value.value, Content::Bool(false)));
+        let places = [("pattern", pattern), ("file", file), ("wandb", wandb)];
+        let places: Vec<_> = places
+            .into_iter()
+            .filter_map(|(key, entry)| Some((key, entry?)))
+            .collect();
+        match &*places {
+            [] => self.push(
                 metrics.span.part(0, 1),
                 "`train.metrics` names no place of metrics",
                 "add a `pattern` for what the command prints, or a `file` with its `format`",
             ),
-            _ => {}
+            [_] => {}
+            [(one, entry), (other, _), ..] => self.push(
+                entry.key_span,
+                format!("`train.metrics.{one}` and `train.metrics.{other}` exclude each other"),
+                "remove one of them",
+            ),
         }
         match (file, format) {
             (Some(file), None) => self.push(

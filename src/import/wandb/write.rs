@@ -36,7 +36,20 @@ pub(super) fn yaml(sweep: &Sweep, notes: &[Note], path: &Path) -> Result<String,
     let description = sweep.description.as_deref();
     head.extend(description.map(|text| key("description", text)));
     out.push_str(&serde_saphyr::to_string(&Yaml::Block(head))?);
-    out.push_str(TRAIN);
+    match &sweep.command {
+        None => out.push_str(TRAIN),
+        Some(words) => {
+            let command = Yaml::Value(words.clone().into());
+            let metrics = Yaml::Flow(vec![key("wandb", true)]);
+            let train = vec![
+                ("command".to_owned(), command),
+                ("metrics".to_owned(), metrics),
+            ];
+            let section = Yaml::Block(vec![("train".to_owned(), Yaml::Block(train))]);
+            out.push_str("\n# `import wandb` finds a stand-in: its metrics stay here.\n");
+            out.push_str(&serde_saphyr::to_string(&section)?);
+        }
+    }
     let sections = [
         ("hyperparameters", hyperparameters(&sweep.parameters)),
         ("search_space", search_space(&sweep.parameters)),

@@ -1,8 +1,8 @@
-//! The inbox of an attempt: the file to which a command appends [`Line`]s.
+//! The inbox of an attempt: the file to which a command appends [`Line`](explr_protocol::Line)s.
 //!
 //! A regular file, so that what was appended survives every process. The
 //! worker takes it into the journal as it grows; whatever a killed worker left
-//! is taken in by [`settle`], each line once.
+//! is taken in by [`settle()`], each line once.
 
 mod artifact;
 mod line;
@@ -17,6 +17,7 @@ use explr_protocol::{Direction, Event, LineResult, LogLevel, TrainingResult};
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
+use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
@@ -29,6 +30,12 @@ const CHUNK: usize = 64 << 10;
 /// The inbox of an attempt, beside the run's journal.
 pub(crate) fn path(journal: &Path, attempt: u32) -> PathBuf {
     journal.with_file_name(format!("inbox-{attempt}.jsonl"))
+}
+
+/// The file of an attempt's hyperparameters. It may hold secrets that are
+/// stored nowhere else, so it is there during an attempt only.
+pub(crate) fn params_path(journal: &Path) -> PathBuf {
+    journal.with_file_name("params.json")
 }
 
 /// What a line of an inbox says.
@@ -51,8 +58,9 @@ pub(crate) enum Item {
 pub(crate) struct Inbox {
     file: File,
     path: PathBuf,
-    /// What was read and is no whole line yet.
+    /// What was read and not taken yet: from `start` on.
     pending: Vec<u8>,
+    start: usize,
     /// Offset in the file of what comes after `pending`.
     offset: u64,
     line: u64,
@@ -87,6 +95,7 @@ impl Inbox {
             file,
             path: path.to_owned(),
             pending: Vec::new(),
+            start: 0,
             offset: 0,
             line: 0,
             skipping: false,
@@ -98,22 +107,27 @@ impl Inbox {
     /// nobody appends any more (`ended`), the last line needs no newline.
     pub(crate) fn next(&mut self, ended: bool) -> Result<Option<Item>> {
         loop {
-            if let Some(end) = memchr::memchr(b'\n', &self.pending) {
-                let line: Vec<u8> = self.pending.drain(..=end).collect();
-                if let Some(item) = self.item(&line[..end]) {
+            if let Some(length) = memchr::memchr(b'\n', &self.pending[self.start..]) {
+                let begin = self.start;
+                self.start += length + 1;
+                if let Some(item) = self.item(begin..begin + length) {
                     return Ok(Some(item));
                 }
             } else if self.fill()? == 0 {
                 if !ended || self.pending.is_empty() {
                     return Ok(None);
                 }
-                let line = std::mem::take(&mut self.pending);
-                return Ok(self.item(&line));
+                let item = self.item(0..self.pending.len());
+                self.pending.clear();
+                return Ok(item);
             }
         }
     }
 
+    /// Reads on, behind what is left of the pending bytes.
     fn fill(&mut self) -> Result<usize> {
+        self.pending.drain(..self.start);
+        self.start = 0;
         if self.pending.len() > MAX_LINE {
             self.pending.clear();
             self.skipping = true;
@@ -145,8 +159,10 @@ impl Inbox {
         Ok(metadata.len() < self.offset)
     }
 
-    fn item(&mut self, line: &[u8]) -> Option<Item> {
+    /// What the line in these bytes of `pending` says.
+    fn item(&mut self, bytes: Range<usize>) -> Option<Item> {
         self.line += 1;
+        let line = &self.pending[bytes];
         let parsed = if std::mem::take(&mut self.skipping) || line.len() > MAX_LINE {
             Err(format!("it is longer than {} MiB", MAX_LINE >> 20))
         } else if line.trim_ascii().is_empty() {

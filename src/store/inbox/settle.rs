@@ -1,4 +1,4 @@
-use super::{Inbox, Item, Place, path, result};
+use super::{Inbox, Item, Place, params_path, path, result};
 use crate::store::journal::replay::Replay;
 use crate::store::journal::{Reader, Writer};
 use crate::store::{Result, RunDir};
@@ -20,6 +20,7 @@ pub(crate) fn settle(
     attempt: u32,
     journal: &mut Writer,
 ) -> Result<Option<TrainingResult>> {
+    let _ = std::fs::remove_file(params_path(&run.journal_path()));
     let Some(mut inbox) = Inbox::open(&path(&run.journal_path(), attempt))? else {
         return Ok(None);
     };

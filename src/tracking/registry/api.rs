@@ -1,6 +1,7 @@
 //! The calls of MLflow's registry that explr makes.
 
-use super::model::{ARTIFACT, ModelVersion, RUN, RegisteredModel, SentModel, SentVersion};
+use super::model::{ModelVersion, RegisteredModel, SentModel, SentVersion};
+use crate::tracking::api::{ARTIFACT, RUN_UUID};
 use crate::tracking::client::{CallError, Client};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -131,7 +132,7 @@ impl Client {
             "source": new.source,
             "run_id": new.mlflow_run,
             "tags": [
-                {"key": RUN, "value": new.run},
+                {"key": RUN_UUID, "value": new.run},
                 {"key": ARTIFACT, "value": new.artifact},
             ],
         });

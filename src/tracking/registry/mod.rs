@@ -1,11 +1,10 @@
 //! MLflow's registry of models: names, and versions that come from runs.
 
 mod api;
-mod artifact;
+mod choose;
 mod model;
 mod register;
 
-pub use artifact::model_artifact;
 pub use model::{ModelVersion, RegisteredModel};
 pub use register::Registered;
 

@@ -1,9 +1,6 @@
+use crate::tracking::api::{ARTIFACT, RUN_UUID};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-
-/// Tags of a version that explr made: the run and artifact that it is.
-pub(super) const RUN: &str = "explr.run.uuid";
-pub(super) const ARTIFACT: &str = "explr.artifact";
 
 /// A name in the registry.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -133,7 +130,7 @@ impl From<SentVersion> for ModelVersion {
         };
         Self {
             number: number(&sent.version),
-            run: tag(RUN),
+            run: tag(RUN_UUID),
             artifact: tag(ARTIFACT),
             mlflow_run: Some(sent.run_id).filter(|run| !run.is_empty()),
             aliases: sent.aliases,

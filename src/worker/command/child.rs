@@ -1,4 +1,4 @@
-use super::{failed, refused};
+use super::{environment, failed, refused};
 use explr_protocol::{FailureClass, TrainError};
 use nix::sys::signal::{SigHandler, Signal, kill, signal};
 use nix::unistd::Pid;
@@ -25,7 +25,7 @@ impl Child {
     pub(super) fn start(
         words: &[String],
         folder: &Path,
-        environment: &[(String, String)],
+        variables: &[(String, String)],
         printed: Option<OwnedFd>,
     ) -> Result<Self, TrainError> {
         let (program, arguments) = words
@@ -34,12 +34,12 @@ impl Child {
         let mut command = Command::new(program);
         command
             .args(arguments)
-            .envs(environment.iter().map(|(name, value)| (name, value)))
             .current_dir(folder)
             .stdin(Stdio::null());
-        for variable in super::environment::OWN {
+        for variable in environment::foreign() {
             command.env_remove(variable);
         }
+        command.envs(variables.iter().map(|(name, value)| (name, value)));
         if let Some(printed) = printed {
             let both = printed.try_clone().map(|copy| (copy, printed));
             let (out, err) = both.map_err(|error| broken(&error))?;

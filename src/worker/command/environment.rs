@@ -3,12 +3,23 @@
 use super::journal;
 use crate::config::command::{template, variables};
 use crate::store::files::{Durability, write_json};
+use crate::store::inbox;
 use explr_protocol::control::{Assignment, FD_VARIABLE};
 use explr_protocol::{TrainError, template::FD_VARIABLE as TEMPLATE_FD};
+use std::ffi::OsString;
 use std::path::Path;
 
-/// What is between the orchestrator and the worker alone.
-pub(super) const OWN: [&str; 2] = [FD_VARIABLE, TEMPLATE_FD];
+/// The worker's variables that are not the command's: what is between the
+/// orchestrator and the worker alone, and what belongs to the run of an explr
+/// around this one.
+pub(super) fn foreign() -> impl Iterator<Item = OsString> {
+    std::env::vars_os().map(|(name, _)| name).filter(|name| {
+        let name = name.to_string_lossy();
+        [FD_VARIABLE, TEMPLATE_FD, TRIAL].contains(&&*name) || name.starts_with(variables::PREFIX)
+    })
+}
+
+const TRIAL: &str = "EXPLR_TRIAL_NUMBER";
 
 /// The variables of a run, besides those that the worker has itself. Writes
 /// the file of its hyperparameters.
@@ -17,7 +28,7 @@ pub(super) fn of(
     events: &Path,
 ) -> Result<Vec<(String, String)>, TrainError> {
     let context = &assignment.context;
-    let params = assignment.journal.with_file_name("params.json");
+    let params = inbox::params_path(&assignment.journal);
     write_json(&params, &context.hyperparameters, Durability::Cache).map_err(journal)?;
     let path = |path: &Path| path.display().to_string();
     let mut variables = variables::of(&context.hyperparameters);
@@ -31,7 +42,7 @@ pub(super) fn of(
     set("EXPLR_ATTEMPT", context.attempt.to_string());
     set("EXPLR_RESUME", u8::from(context.attempt > 1).to_string());
     if let Some(trial) = &context.trial {
-        set("EXPLR_TRIAL_NUMBER", trial.number.to_string());
+        set(TRIAL, trial.number.to_string());
     }
     // Python keeps back what it prints to a pipe, for minutes.
     if std::env::var_os("PYTHONUNBUFFERED").is_none() {

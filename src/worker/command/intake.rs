@@ -1,11 +1,13 @@
 use super::child::Child;
 use super::result::{self, Found};
 use super::source::Source;
-use super::{failed, journal};
+use super::{failed, files, journal};
 use crate::store::inbox::{Inbox, Item, Place};
 use crate::worker::host::Host;
 use explr_protocol::control::Assignment;
-use explr_protocol::{Answer, Ask, Command, Event, FailureClass, LogLevel, Outcome, TrainError};
+use explr_protocol::{
+    Answer, Ask, Command, Event, FailureClass, LogLevel, MetricSource, Outcome, TrainError,
+};
 use std::collections::BTreeMap;
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
@@ -83,6 +85,9 @@ impl<'a> Intake<'a> {
 
     fn item(&mut self, item: Item) -> Result<(), TrainError> {
         match item {
+            Item::Metrics(values, step) if self.command.metrics == Some(MetricSource::Wandb) => {
+                self.sample(values, Some(step))
+            }
             Item::Metrics(values, step) => self.metrics(values, step),
             Item::Report(step, value) => self.report(step, value),
             Item::Event(event) => self.log(&event),
@@ -189,7 +194,11 @@ impl<'a> Intake<'a> {
                 return Err(failed(FailureClass::Exit, message));
             }
         }
-        result::of(self.found, self.command, &self.assignment.journal).map(Outcome::Ok)
+        let events = &self.assignment.journal;
+        for path in files::untold(&self.place.artifacts, events).map_err(journal)? {
+            self.log(&Event::Artifact { path })?;
+        }
+        result::of(self.found, self.command, events).map(Outcome::Ok)
     }
 }
 

@@ -8,6 +8,7 @@
 
 mod child;
 mod environment;
+mod files;
 mod intake;
 mod output;
 mod result;
@@ -15,6 +16,7 @@ mod rows;
 mod scalars;
 mod source;
 mod wake;
+mod wandb;
 
 use super::host::Host;
 use crate::config::command::template;
@@ -22,7 +24,7 @@ use crate::store::StoreError;
 use crate::store::inbox::{self, Inbox};
 use child::Child;
 use explr_protocol::control::{Assignment, FromWorker};
-use explr_protocol::{Command, FailureClass, Outcome, TrainError};
+use explr_protocol::{Command, FailureClass, MetricSource, Outcome, TrainError};
 use intake::Intake;
 use source::Source;
 use std::time::{Duration, Instant};
@@ -59,7 +61,10 @@ fn train(command: &Command, assignment: &Assignment, host: &Host) -> Result<Outc
     let words = command.arguments.iter().map(|word| fill(word));
     let words: Vec<String> = words.collect::<Result<_, _>>()?;
     let (mut source, printed) = Source::open(command, fill)?;
-    let environment = environment::of(assignment, &path)?;
+    let mut environment = environment::of(assignment, &path)?;
+    if command.metrics == Some(MetricSource::Wandb) {
+        environment.push(wandb::provide(&assignment.journal)?);
+    }
     let mut child = Child::start(&words, &command.folder, &environment, printed)?;
     host.send(FromWorker::Started);
     let wake = Wake::new(&path, child.pid());

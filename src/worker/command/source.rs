@@ -32,7 +32,7 @@ impl Source {
         fill: impl Fn(&str) -> Result<String, TrainError>,
     ) -> Result<(Self, Option<OwnedFd>), TrainError> {
         Ok(match &command.metrics {
-            None => (Self::Nowhere, None),
+            None | Some(MetricSource::Wandb) => (Self::Nowhere, None),
             Some(MetricSource::Pattern(pattern)) => {
                 let (read, write) = nix::unistd::pipe2(OFlag::O_CLOEXEC)
                     .map_err(|error| failed(FailureClass::Error, format!("no pipe: {error}")))?;
