@@ -72,8 +72,12 @@ def report(found, samplers, names, seeds):
     }
     for name in names:
         least = min(median[name, sampler] for sampler in samplers)
-        show = lambda value: f"**{value:.4g}**" if value <= least else f"{value:.4g}"
-        rows.append([name, *(f"{show(median[name, s])} ({rank[name, s]:.2f})" for s in samplers)])
+        row = [name]
+        for sampler in samplers:
+            value = f"{median[name, sampler]:.4g}"
+            value = f"**{value}**" if median[name, sampler] <= least else value
+            row.append(f"{value} ({rank[name, sampler]:.2f})")
+        rows.append(row)
     mean = [np.mean([rank[name, sampler] for name in names]) for sampler in samplers]
     rows.append(["mean rank", *(f"{value:.2f}" for value in mean)])
     first = samplers[0]
