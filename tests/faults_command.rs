@@ -103,6 +103,62 @@ fn a_gpu_without_memory_is_known_by_what_is_printed() {
     assert_eq!(project.failure().class, FailureClass::GpuLost);
 }
 
+/// A control group of this test's own with so little memory; none where this
+/// user may not make one.
+struct Cgroup(std::path::PathBuf);
+
+impl Cgroup {
+    fn with_memory(bytes: u64) -> Option<Self> {
+        let name = format!("explr-test-{}", std::process::id());
+        let roots = [
+            ("/sys/fs/cgroup/memory", "memory.limit_in_bytes"),
+            ("/sys/fs/cgroup", "memory.max"),
+        ];
+        roots.into_iter().find_map(|(root, limit)| {
+            let group = std::path::Path::new(root).join(&name);
+            std::fs::create_dir(&group).ok()?;
+            let group = Self(group);
+            let limit = group.0.join(limit);
+            // The kernel makes the file; one that is made here is no limit.
+            (limit.exists() && std::fs::write(limit, bytes.to_string()).is_ok()).then_some(group)
+        })
+    }
+}
+
+impl Drop for Cgroup {
+    fn drop(&mut self) {
+        let group = &self.0;
+        wait_for("the group to be empty", || std::fs::remove_dir(group).ok());
+    }
+}
+
+#[test]
+fn a_command_that_the_kernel_kills_for_want_of_memory_is_told_apart() {
+    let Some(group) = Cgroup::with_memory(200 << 20) else {
+        println!("NOT CHECKED: this user may not make a control group with a memory limit");
+        return;
+    };
+    // `tail` keeps what has no end of line.
+    for eats in ["exec tail /dev/zero", "tail /dev/zero; exit $?"] {
+        let project = Project::with_script(&format!("{LOSS}; {eats}"), "");
+        let enter = format!(
+            "echo $$ > {}/cgroup.procs && exec \"$0\" \"$@\"",
+            group.0.display()
+        );
+        let output = std::process::Command::new("bash")
+            .args(["-c", &enter, env!("CARGO_BIN_EXE_explr")])
+            .args(["run", "config.yaml"])
+            .current_dir(project.path())
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(100), "{}", stderr(&output));
+        let failure = project.failure();
+        assert_eq!(failure.class, FailureClass::Oom, "{failure:?}");
+        assert!(failure.message.contains("want of memory"), "{failure:?}");
+        assert_eq!(metrics(&project.only_run()).len(), 1);
+    }
+}
+
 #[test]
 fn a_hung_command_is_asked_and_then_killed() {
     let script = format!("trap '' TERM; {LOSS}; while true; do sleep 1; done");

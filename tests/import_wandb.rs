@@ -96,13 +96,29 @@ fn what_is_written_is_what_tune_takes() {
         let sweep = std::fs::read_to_string(folder.join(&name)).unwrap();
         if sweep.contains("program:") {
             let plan = String::from_utf8(dry.stdout).unwrap();
-            assert!(plan.contains("#   function  /usr/bin/env python"), "{plan}");
+            assert!(plan.contains("#   code      command in "), "{plan}");
             continue;
         }
         // Without one, explr asks for the train function and nothing else.
         assert_eq!(dry.status.code(), Some(Exit::Config as i32), "{name}");
         assert!(stderr(&dry).contains("names no train function"), "{name}");
     }
+}
+
+#[test]
+fn a_word_that_is_a_variable_is_read_when_it_runs() {
+    let project = Project::with_script("", "");
+    let sweep = "method: grid\nprogram: a.py\nparameters: {x: {values: [1, 2]}}\n\
+                 command: [echo, '${envvar:GIVEN}', '${args_no_hyphens}']\n";
+    std::fs::write(project.path().join("sweep.yaml"), sweep).unwrap();
+    let output = import(project.path(), &["sweep.yaml", "--out", "new.yaml"]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let given = [("GIVEN".to_owned(), "here".to_owned())];
+    let loaded = load(&project.path().join("new.yaml"), &[], given.into_iter()).unwrap();
+    let words = &loaded.config.train.command;
+    assert_eq!(words.as_deref().unwrap(), ["echo", "${env:GIVEN}", "x={x}"]);
+    let missing = load(&project.path().join("new.yaml"), &[], std::iter::empty());
+    assert!(missing.unwrap_err().to_string().contains("GIVEN"));
 }
 
 #[test]

@@ -42,7 +42,8 @@ class TrainingContext:
     #: Folder of the artifacts; it exists. What is written here by hand must
     #: still be logged with ``tracker.log_artifact``.
     artifact_dir: Path
-    #: The run's seed. The random generators are seeded with it already.
+    #: The run's seed, less than 2**32 as NumPy wants it. The random generators
+    #: are seeded with it already.
     seed: int
     #: 1 at first; higher after a retry or when an interrupted run continues.
     attempt: int
@@ -65,7 +66,7 @@ class TrainingContext:
         self.device = run["device"]
         self.checkpoint_dir = Path(run["checkpoint_dir"])
         self.artifact_dir = Path(run["artifact_dir"])
-        self.seed = run["seed"]
+        self.seed = run["seed"] % 2**32
         self.attempt = run["attempt"]
         self.threads = run["threads"]
         self.tracker = Tracker(host, self.artifact_dir, self.hyperparameters)

@@ -61,17 +61,28 @@ pub(crate) fn execute(args: &Args) -> anyhow::Result<Exit> {
         eprintln!("note: the train function is still to be named, under `train`");
     }
     if let Some(out) = &args.out {
-        let out = out.display();
+        let out = out.display().to_string();
         let first = if imported.names_code {
             ""
         } else {
             ", with the train function named in it"
         };
+        if imported.names_code && folder(&args.sweep) != folder(Path::new(&out)) {
+            eprintln!("note: the program is looked for in the folder of {out}");
+        }
         super::runs::emit(&format!(
             "Wrote {out}.\n\nNext{first}:\n    explr tune {out}\n"
         ))?;
     }
     Ok(Exit::Ok)
+}
+
+fn folder(file: &Path) -> Option<PathBuf> {
+    std::path::absolute(file)
+        .ok()?
+        .parent()?
+        .canonicalize()
+        .ok()
 }
 
 /// Writes the file; false if another one is there that must not be replaced.

@@ -1,3 +1,4 @@
+use super::runs::emit;
 use super::train_args::TrainArgs;
 use super::{interrupt, params};
 use anyhow::Context;
@@ -134,21 +135,27 @@ pub(super) fn show_plan(loaded: &Loaded, plan: &Plan, json: bool) -> anyhow::Res
             "libtorch": plan.libtorch,
             "store": plan.store,
         });
-        println!("{}", serde_json::json!({"plan": plan, "config": config}));
-        return Ok(());
+        let shown = serde_json::json!({"plan": plan, "config": config});
+        return Ok(emit(&format!("{shown}\n"))?);
     }
-    println!("# what would run");
-    println!("#   code      {code}");
-    println!("#   function  {}", plan.function);
-    println!("#   device    {}", plan.granted.device);
-    println!("#   threads   {}", plan.granted.threads);
     let libtorch = plan
         .libtorch
         .as_deref()
         .map_or("none found".into(), Path::to_string_lossy);
-    println!("#   libtorch  {libtorch}");
-    println!("#   store     {}", plan.store.display());
-    println!("# the resolved configuration");
-    print!("{}", serde_saphyr::to_string(&config)?);
+    emit(&format!(
+        "# what would run\n\
+         #   code      {code}\n\
+         #   function  {}\n\
+         #   device    {}\n\
+         #   threads   {}\n\
+         #   libtorch  {libtorch}\n\
+         #   store     {}\n\
+         # the resolved configuration\n{}",
+        plan.function,
+        plan.granted.device,
+        plan.granted.threads,
+        plan.store.display(),
+        serde_saphyr::to_string(&config)?,
+    ))?;
     Ok(())
 }

@@ -132,13 +132,16 @@ fn convert(path: &Path, text: String) -> Result<Imported, ConfigError> {
     if let Some(sweep) = sweep.filter(|_| problems.is_empty()) {
         match write::yaml(&sweep, &notes, path) {
             Ok(yaml) => {
-                // explr accepts what is written here, or nothing is.
+                // explr accepts what is written here, or nothing is. Variables
+                // have to be set when it runs.
+                let words = sweep.command.iter().flatten();
+                let variables = words.filter_map(|word| command::variable(word));
                 config::from_str(
                     "the new configuration",
                     &yaml,
                     Path::new(""),
                     &[],
-                    [].into_iter(),
+                    variables.map(|name| (name.to_owned(), String::new())),
                 )?;
                 return Ok(Imported {
                     yaml,

@@ -66,6 +66,11 @@ pub(super) fn read(
     Some(words)
 }
 
+/// The variable that a word of `train.command` is the value of.
+pub(super) fn variable(word: &str) -> Option<&str> {
+    word.strip_prefix("${env:")?.strip_suffix('}')
+}
+
 /// What a word of W&B's stands for.
 fn expand(word: &str, program: Option<&str>, parameters: &[Parameter]) -> Vec<String> {
     let each = |dashes: &str| {

@@ -18,6 +18,9 @@ const TURN: Duration = Duration::from_millis(100);
 /// Warnings about a file of metrics that are told.
 const TOLD: u32 = 20;
 
+/// A shell's word for: ended by SIGKILL.
+const KILLED: i32 = 128 + 9;
+
 /// Takes what a command says into the journal, and to the study.
 pub(super) struct Intake<'a> {
     command: &'a Command,
@@ -185,6 +188,14 @@ impl<'a> Intake<'a> {
                 let (class, message) =
                     crate::runner::by_signal("command", signal, child.saw_oom_kill());
                 return Err(failed(class, message));
+            }
+            (Some(KILLED), _) if child.saw_oom_kill() => {
+                let message = format!(
+                    "the kernel killed what the command `{}` ran for want of memory (status \
+                     {KILLED}; its count of such kills rose meanwhile)",
+                    child.program()
+                );
+                return Err(failed(FailureClass::Oom, message));
             }
             (code, _) => {
                 let code = code.unwrap_or(-1);
