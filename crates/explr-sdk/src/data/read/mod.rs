@@ -22,8 +22,8 @@ pub use table::{Table, csv};
 
 use flate2::bufread::MultiGzDecoder;
 use std::fmt::Display;
-use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read};
+use std::fs;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 /// Why a file of data could not be read.
@@ -77,23 +77,14 @@ impl ReadError {
 
 /// The content of a file, unpacked if gzip packed it. The first bytes tell,
 /// not the name.
-fn open(path: &Path) -> Result<Box<dyn Read>, ReadError> {
-    let file = File::open(path).map_err(|source| ReadError::io(path, source))?;
-    let mut file = BufReader::with_capacity(1 << 16, file);
-    let start = file
-        .fill_buf()
-        .map_err(|source| ReadError::io(path, source))?;
-    Ok(match start.starts_with(&[0x1f, 0x8b]) {
-        true => Box::new(MultiGzDecoder::new(file)),
-        false => Box::new(file),
-    })
-}
-
-/// All of it.
 fn bytes(path: &Path) -> Result<Vec<u8>, ReadError> {
+    let packed = fs::read(path).map_err(|source| ReadError::io(path, source))?;
+    if !packed.starts_with(&[0x1f, 0x8b]) {
+        return Ok(packed);
+    }
     let mut bytes = Vec::new();
-    let mut file = open(path)?;
-    file.read_to_end(&mut bytes)
+    MultiGzDecoder::new(&*packed)
+        .read_to_end(&mut bytes)
         .map_err(|source| ReadError::io(path, source))?;
     Ok(bytes)
 }

@@ -1,4 +1,4 @@
-use super::{ReadError, open};
+use super::{ReadError, bytes};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use tch::{TchError, Tensor};
@@ -18,25 +18,25 @@ use tch::{TchError, Tensor};
 /// ```
 pub fn csv(path: impl AsRef<Path>) -> Result<Table, ReadError> {
     let path = path.as_ref();
+    let bytes = bytes(path)?;
     let mut reader = csv::ReaderBuilder::new()
         .trim(csv::Trim::All)
-        .from_reader(open(path)?);
+        .from_reader(&*bytes);
     let failed = |error: csv::Error| match error.into_kind() {
         csv::ErrorKind::Io(source) => ReadError::io(path, source),
         csv::ErrorKind::UnequalLengths {
             pos,
             expected_len,
             len,
-        } => {
-            let line = pos.map_or(0, |pos| pos.line());
-            ReadError::format(
-                path,
-                format!("line {line} has {len} values; there are {expected_len} columns"),
-            )
-        }
+        } => ReadError::format(
+            path,
+            format!(
+                "line {} has {len} values; there are {expected_len} columns",
+                line(&bytes, pos.as_ref())
+            ),
+        ),
         csv::ErrorKind::Utf8 { pos, err } => {
-            let line = pos.map_or(0, |pos| pos.line());
-            ReadError::format(path, format!("line {line} is not UTF-8: {err}"))
+            ReadError::format(path, format!("line {}: {err}", line(&bytes, pos.as_ref())))
         }
         other => ReadError::format(path, format!("{other:?}")),
     };
@@ -46,7 +46,11 @@ pub fn csv(path: impl AsRef<Path>) -> Result<Table, ReadError> {
         .iter()
         .map(str::to_owned)
         .collect();
-    let rows = reader.records().collect::<Result<_, _>>().map_err(failed)?;
+    let mut rows = Vec::new();
+    for row in reader.records() {
+        let row = row.map_err(failed)?;
+        rows.push((line(&bytes, row.position()), row));
+    }
     Ok(Table {
         path: path.to_owned(),
         columns,
@@ -54,12 +58,24 @@ pub fn csv(path: impl AsRef<Path>) -> Result<Table, ReadError> {
     })
 }
 
+/// The line that a row is on. Its position is that of empty lines before it.
+fn line(bytes: &[u8], position: Option<&csv::Position>) -> u64 {
+    let Some(position) = position else { return 0 };
+    let start = usize::try_from(position.byte()).unwrap_or(usize::MAX);
+    let before = bytes.get(start..).unwrap_or_default();
+    let before = before
+        .iter()
+        .take_while(|byte| matches!(byte, b'\n' | b'\r'));
+    position.line() + before.filter(|byte| **byte == b'\n').count() as u64
+}
+
 /// A table of text, as a CSV file has it.
 #[derive(Debug, Clone)]
 pub struct Table {
     path: PathBuf,
     columns: Vec<String>,
-    rows: Vec<csv::StringRecord>,
+    /// Each with its line in the file.
+    rows: Vec<(u64, csv::StringRecord)>,
 }
 
 impl Table {
@@ -84,7 +100,7 @@ impl Table {
         Ok(self
             .rows
             .iter()
-            .map(|row| row.get(at).unwrap_or_default())
+            .map(|(_, row)| row.get(at).unwrap_or_default())
             .collect())
     }
 
@@ -155,7 +171,7 @@ impl Table {
 
     fn parse<T: std::str::FromStr>(
         &self,
-        row: &csv::StringRecord,
+        (line, row): &(u64, csv::StringRecord),
         column: &str,
         at: usize,
         wanted: &str,
@@ -163,7 +179,7 @@ impl Table {
         let text = row.get(at).unwrap_or_default();
         text.parse().map_err(|_| ReadError::Value {
             path: self.path.clone(),
-            line: row.position().map_or(0, csv::Position::line),
+            line: *line,
             column: column.to_owned(),
             problem: match text {
                 "" => format!("no value; {wanted} is needed"),

@@ -96,6 +96,20 @@ impl Curriculum {
         )))
     }
 
+    /// Draws evenly until a sample is kept; `None` when too many are refused.
+    fn keep_one(&self, step: u64, rng: &mut Rng) -> Result<Option<usize>, DataError> {
+        if self.scores.is_empty() {
+            return Ok(None);
+        }
+        for _ in 0..TRIES {
+            let index = rng.below(self.scores.len());
+            if rng.chance(self.weight(index, step)?) {
+                return Ok(Some(index));
+            }
+        }
+        Ok(None)
+    }
+
     fn table(&self, step: u64) -> Result<Table, DataError> {
         let weights = (0..self.scores.len())
             .map(|index| self.weight(index, step))
@@ -118,23 +132,16 @@ impl Sampler for Curriculum {
     fn batch(&mut self, batch: usize, step: u64) -> Result<Vec<usize>> {
         let mut rng = Rng::keyed(&[self.seed, self.epoch, batch as u64]);
         let count = self.batching.range(batch, self.samples).len();
-        let mut table = None;
+        let mut table: Option<Table> = None;
         let mut indices = Vec::with_capacity(count);
         for _ in 0..count {
-            let mut tries = if table.is_some() { 0 } else { TRIES };
-            let kept = loop {
-                if tries == 0 {
-                    break None;
-                }
-                tries -= 1;
-                let index = rng.below(self.scores.len());
-                if self.scores.is_empty() || rng.chance(self.weight(index, step)?) {
-                    break Some(index);
-                }
+            let kept = match &table {
+                Some(_) => None,
+                None => self.keep_one(step, &mut rng)?,
             };
             indices.push(match (kept, &table) {
                 (Some(index), _) => index,
-                (None, Some(table)) => Table::draw(table, &mut rng),
+                (None, Some(table)) => table.draw(&mut rng),
                 (None, None) => table.insert(self.table(step)?).draw(&mut rng),
             });
         }
