@@ -29,6 +29,9 @@ struct Case {
     workers: usize,
 }
 
+/// What is done with a batch.
+type Step = Box<dyn FnMut(&Tensor, &Tensor)>;
+
 fn main() {
     println!("a round by hand, and how many times as long the loader takes (median, least, most)");
     let digits = Case {
@@ -65,9 +68,10 @@ fn main() {
 
 fn run(case: &Case) {
     let size = [case.samples, case.pixels];
-    let inputs = match case.bytes {
-        true => Tensor::randint(256, size, (Kind::Uint8, Device::Cpu)),
-        false => Tensor::rand(size, kind::FLOAT_CPU),
+    let inputs = if case.bytes {
+        Tensor::randint(256, size, (Kind::Uint8, Device::Cpu))
+    } else {
+        Tensor::rand(size, kind::FLOAT_CPU)
     };
     let targets = Tensor::randint(10, [case.samples], kind::INT64_CPU);
     let mut data = InMemory::pair(&inputs, &targets).unwrap();
@@ -83,7 +87,7 @@ fn run(case: &Case) {
     // An epoch, or several that are as long as one of MNIST.
     let epochs = (20_000 / case.samples).max(1);
 
-    let by_hand = |step: &mut dyn FnMut(&Tensor, &Tensor)| {
+    let by_hand = |step: &mut Step| {
         for _ in 0..epochs {
             let order = Tensor::randperm(case.samples, kind::INT64_CPU);
             for indices in order.split(case.batch, 0) {
@@ -95,7 +99,7 @@ fn run(case: &Case) {
             }
         }
     };
-    let mut by_loader = |step: &mut dyn FnMut(&Tensor, &Tensor)| {
+    let mut by_loader = |step: &mut Step| {
         for epoch in 0..epochs.cast_unsigned() {
             for batch in loader.epoch(epoch).unwrap() {
                 let batch = batch.unwrap();
@@ -106,9 +110,9 @@ fn run(case: &Case) {
     };
 
     let mut step = step(case);
-    let mut timed = |run: &mut dyn FnMut(&mut dyn FnMut(&Tensor, &Tensor))| {
+    let mut timed = |run: &mut dyn FnMut(&mut Step)| {
         let begun = Instant::now();
-        run(&mut *step);
+        run(&mut step);
         begun.elapsed().as_secs_f64()
     };
     let mut rounds: Vec<(f64, f64)> = (0..ROUNDS)
@@ -131,7 +135,7 @@ fn run(case: &Case) {
 }
 
 /// A training step of a perceptron with Adam, or only a look at the batch.
-fn step(case: &Case) -> Box<dyn FnMut(&Tensor, &Tensor)> {
+fn step(case: &Case) -> Step {
     if !case.train {
         return Box::new(|input, target| {
             std::hint::black_box((input, target));

@@ -1,6 +1,7 @@
 //! Batches: their order, their bounds, what goes wrong, and going on.
 #![cfg(feature = "torch")]
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+#![allow(clippy::cast_possible_wrap, reason = "the numbers are small")]
 
 use explr_sdk::Result;
 use explr_sdk::data::{
@@ -45,7 +46,7 @@ impl Dataset for Numbers {
             Err(std::io::Error::other("the disk is gone"))?;
         }
         assert!(self.panics != Some(index), "sample {index} is bad");
-        thread::sleep(self.slow * u32::from(index % 3 == 0));
+        thread::sleep(self.slow * u32::from(index.is_multiple_of(3)));
         Ok(Tensor::from(index as i64).into())
     }
 }
@@ -352,7 +353,7 @@ struct Lines {
 }
 
 impl IterableDataset for Lines {
-    fn iter(&self, epoch: u64, shard: Shard, skip: usize) -> Result<SampleIter> {
+    fn samples(&self, epoch: u64, shard: Shard, skip: usize) -> Result<SampleIter> {
         let fails = self.fails;
         let base = 1000 * epoch as i64;
         let own = (0..self.count).skip(shard.rank).step_by(shard.world);

@@ -1,4 +1,4 @@
-use super::{DataError, Dataset, Tensors};
+use super::{DataError, Dataset, Tensors, int};
 use crate::Result;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -96,7 +96,7 @@ impl Dataset for Concat {
         let sample = dataset
             .get(index)
             .map_err(|error| format!("data set `{name}`, sample {index}: {error}"))?;
-        Ok(sample.with("dataset", Tensor::from(set as i64)))
+        Ok(sample.with("dataset", Tensor::from(int(set))))
     }
 
     fn get_batch(&self, indices: &[usize]) -> Result<Option<Tensors>> {
@@ -106,8 +106,8 @@ impl Dataset for Concat {
             let (set, index) = self.find(*index)?;
             let (inner, places) = parts.entry(set).or_default();
             inner.push(index);
-            places.push(place as i64);
-            tags.push(set as i64);
+            places.push(int(place));
+            tags.push(int(set));
         }
         let mut batches = Vec::with_capacity(parts.len());
         let mut places = Vec::with_capacity(indices.len());

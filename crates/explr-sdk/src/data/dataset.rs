@@ -1,6 +1,5 @@
 use super::{DataError, Rng, Tensors};
 use crate::Result;
-use std::ops::Range;
 use std::sync::Arc;
 
 /// Samples that can be had by number.
@@ -82,9 +81,9 @@ pub trait IterableDataset: Send + Sync {
     /// The samples of an epoch for one of `shard.world` processes, without
     /// the first `skip` of them: those were used before an interruption.
     ///
-    /// `iter.skip(skip)` always does; a file that can be searched has a
+    /// `iterator.skip(skip)` always does; a file that can be searched has a
     /// faster way.
-    fn iter(&self, epoch: u64, shard: Shard, skip: usize) -> Result<SampleIter>;
+    fn samples(&self, epoch: u64, shard: Shard, skip: usize) -> Result<SampleIter>;
 }
 
 /// Which part of the data a process has when several train one model.
@@ -141,22 +140,24 @@ impl<D: Dataset> Dataset for Subset<D> {
 /// such as `&[0.8, 0.1, 0.1]`. Every index is in one part.
 pub fn random_split(len: usize, shares: &[f64], seed: u64) -> Result<Vec<Vec<usize>>, DataError> {
     let sum: f64 = shares.iter().sum();
-    if shares.iter().any(|share| !(*share >= 0.0)) || (sum - 1.0).abs() > 1e-9 {
+    if shares.iter().any(|share| share.is_nan() || *share < 0.0) || (sum - 1.0).abs() > 1e-9 {
         return Err(DataError::invalid(format!(
             "the shares of a split are {shares:?}: they must be 0 or more and add up to 1"
         )));
     }
     let mut indices: Vec<usize> = (0..len).collect();
     Rng::keyed(&[seed]).shuffle(&mut indices);
-    let mut end = 0.0;
-    let bounds = shares.iter().map(|share| {
-        let start = end;
-        end += share;
-        let at = |share: f64| ((share * len as f64).round() as usize).min(len);
-        Range {
-            start: at(start),
-            end: at(end),
-        }
-    });
-    Ok(bounds.map(|range| indices[range].to_vec()).collect())
+    let mut before = 0.0;
+    let mut rest = indices.as_slice();
+    let mut parts = Vec::with_capacity(shares.len());
+    for share in shares {
+        before += share;
+        // How many are behind this part, of all: a number from 0 to `len`.
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+        let behind = len - ((before * len as f64).round() as usize).min(len);
+        let (part, behind) = rest.split_at(rest.len() - behind.min(rest.len()));
+        parts.push(part.to_vec());
+        rest = behind;
+    }
+    Ok(parts)
 }

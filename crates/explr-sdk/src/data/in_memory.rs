@@ -100,7 +100,7 @@ impl InMemory {
                     )));
                 }
             }
-            if let Some(bad) = std.iter().find(|std| !(**std > 0.0)) {
+            if let Some(bad) = std.iter().find(|std| std.is_nan() || **std <= 0.0) {
                 return Err(DataError::invalid(format!(
                     "`{name}` has the standard deviation {bad}: it must be more than 0"
                 )));

@@ -53,3 +53,8 @@ pub use sampler::{
 };
 pub use shared::SharedTensor;
 pub use tensors::Tensors;
+
+/// A count or an index as libtorch takes it.
+fn int(number: usize) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}

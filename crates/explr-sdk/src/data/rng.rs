@@ -46,9 +46,10 @@ impl Rng {
         let bound = bound as u64;
         let limit = bound.wrapping_neg().checked_rem(bound).unwrap_or(0);
         loop {
-            let product = u128::from(self.bits()) * u128::from(bound);
-            if product as u64 >= limit {
-                return (product >> 64) as usize;
+            let (low, high) = self.bits().carrying_mul(bound, 0);
+            if low >= limit {
+                #[allow(clippy::cast_possible_truncation, reason = "it is below `bound`")]
+                return high as usize;
             }
         }
     }

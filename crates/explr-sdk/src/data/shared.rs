@@ -1,4 +1,4 @@
-use super::DataError;
+use super::{DataError, int};
 use tch::{Kind, TchError, Tensor};
 
 /// A tensor that several threads may read.
@@ -42,7 +42,7 @@ impl SharedTensor {
 
     /// Element `index` of the first dimension. It shares the memory.
     pub fn get(&self, index: usize) -> Result<Tensor, TchError> {
-        self.0.f_select(0, i64::try_from(index).unwrap_or(i64::MAX))
+        self.0.f_select(0, int(index))
     }
 
     /// A new tensor of some elements of the first dimension.
@@ -52,11 +52,7 @@ impl SharedTensor {
 
     /// Indices as a tensor for [`gather`](Self::gather), where this one is.
     pub(crate) fn index(&self, indices: &[usize]) -> Result<Tensor, TchError> {
-        // An index too large for an i64 is one that libtorch refuses.
-        let indices: Vec<i64> = indices
-            .iter()
-            .map(|index| i64::try_from(*index).unwrap_or(i64::MAX))
-            .collect();
+        let indices: Vec<i64> = indices.iter().map(|index| int(*index)).collect();
         let index = Tensor::f_from_slice(&indices)?;
         match self.0.device() {
             tch::Device::Cpu => Ok(index),

@@ -84,21 +84,21 @@ impl Tensors {
     /// The same on a device. From pinned memory the copy runs beside what
     /// the host does next, and before what the device is given next.
     pub fn to_device(self, device: Device) -> Result<Self, TchError> {
-        self.map(|tensor| match tensor.device() == device {
-            true => Ok(tensor),
-            false => tensor.f_to_device_(device, tensor.f_kind()?, true, false),
+        self.map(|tensor| {
+            if tensor.device() == device {
+                return Ok(tensor);
+            }
+            tensor.f_to_device_(device, tensor.f_kind()?, true, false)
         })
     }
 
     fn missing(&self, wanted: String) -> DataError {
         let names: Vec<_> = self.0.iter().map(|(name, _)| format!("`{name}`")).collect();
-        DataError::NoTensor {
-            wanted,
-            names: match names.is_empty() {
-                true => "none".to_owned(),
-                false => names.join(", "),
-            },
-        }
+        let names = match &*names {
+            [] => "none".to_owned(),
+            names => names.join(", "),
+        };
+        DataError::NoTensor { wanted, names }
     }
 }
 

@@ -112,7 +112,7 @@ impl DataLoader {
                 let next = usize::try_from(self.batch).unwrap_or(usize::MAX) * size;
                 let samples =
                     stream
-                        .iter(epoch, self.shard, next)
+                        .samples(epoch, self.shard, next)
                         .map_err(|error| DataError::Sample {
                             index: next,
                             source: error.into_boxed(),

@@ -1,6 +1,6 @@
 use super::ReadError;
 use crate::Result;
-use crate::data::{Dataset, Tensors};
+use crate::data::{Dataset, Tensors, int};
 use image::imageops::FilterType;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -28,7 +28,7 @@ impl ImageFolder {
         let mut classes = Vec::new();
         let mut pictures = Vec::new();
         for class in sorted(folder)?.into_iter().filter(|path| path.is_dir()) {
-            let number = classes.len() as i64;
+            let number = int(classes.len());
             let files = sorted(&class)?.into_iter().filter(|path| is_picture(path));
             pictures.extend(files.map(|file| (file, number)));
             let name = class.file_name().unwrap_or_default();
@@ -75,17 +75,17 @@ impl ImageFolder {
         if let Some((height, width)) = self.size {
             picture = picture.resize_exact(width, height, FilterType::Triangle);
         }
-        let shape = |channels| {
-            [
-                i64::from(picture.height()),
-                i64::from(picture.width()),
-                channels,
-            ]
+        let (channels, bytes) = if self.grey {
+            (1, picture.to_luma8().into_raw())
+        } else {
+            (3, picture.to_rgb8().into_raw())
         };
-        let bytes = match self.grey {
-            true => Tensor::f_from_data_size(&picture.to_luma8(), &shape(1), Kind::Uint8)?,
-            false => Tensor::f_from_data_size(&picture.to_rgb8(), &shape(3), Kind::Uint8)?,
-        };
+        let shape = [
+            i64::from(picture.height()),
+            i64::from(picture.width()),
+            channels,
+        ];
+        let bytes = Tensor::f_from_data_size(&bytes, &shape, Kind::Uint8)?;
         let channels_first = bytes.f_permute([2, 0, 1])?.f_contiguous()?;
         Ok(channels_first
             .f_to_kind(Kind::Float)?

@@ -1,5 +1,5 @@
 use super::{ReadError, bytes, swap_bytes};
-use crate::data::Tensors;
+use crate::data::{Tensors, int};
 use std::fs::File;
 use std::io::{BufReader, Read};
 use std::path::Path;
@@ -95,7 +95,7 @@ fn tensor(data: &[u8], header: &Header) -> Result<Tensor, tch::TchError> {
         return Tensor::f_from_data_size(data, &header.shape, header.kind);
     }
     let reversed: Vec<i64> = header.shape.iter().rev().copied().collect();
-    let dims: Vec<i64> = (0..reversed.len() as i64).rev().collect();
+    let dims: Vec<i64> = (0..int(reversed.len())).rev().collect();
     Tensor::f_from_data_size(data, &reversed, header.kind)?
         .f_permute(dims)?
         .f_contiguous()

@@ -1,4 +1,5 @@
 use super::{ReadError, bytes};
+use crate::data::int;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use tch::{TchError, Tensor};
@@ -116,7 +117,7 @@ impl Table {
                 numbers.push(self.parse::<f32>(row, column, *at, "a number")?);
             }
         }
-        let shape = [self.len() as i64, places.len() as i64];
+        let shape = [int(self.len()), int(places.len())];
         self.tensor(Tensor::f_from_slice(&numbers).and_then(|all| all.f_view(shape)))
     }
 
@@ -141,7 +142,7 @@ impl Table {
             .collect::<BTreeSet<_>>()
             .into_iter()
             .collect();
-        let class = |text: &str| names.binary_search(&text).unwrap_or_default() as i64;
+        let class = |text: &str| int(names.binary_search(&text).unwrap_or_default());
         let numbers: Vec<i64> = texts.iter().map(|text| class(text)).collect();
         let numbers = self.tensor(Tensor::f_from_slice(&numbers))?;
         Ok((numbers, names.into_iter().map(str::to_owned).collect()))

@@ -103,20 +103,17 @@ impl Sampler for ByDataset {
         self.batching = batching;
         self.orders = vec![(0, Vec::new()); self.sets.len()];
         let mut rng = Rng::keyed(&[self.seed, epoch]);
-        let mut plan: Vec<usize> = match &self.table {
-            Some(table) => {
-                let batches = Sampler::batches(self, batching);
-                (0..batches).map(|_| table.draw(&mut rng)).collect()
-            }
-            None => {
-                let sets = self.natural(batching).enumerate();
-                sets.flat_map(|(set, batches)| std::iter::repeat_n(set, batches))
-                    .collect()
-            }
-        };
-        if self.table.is_none() {
+        let plan: Vec<usize> = if let Some(table) = &self.table {
+            let batches = Sampler::batches(self, batching);
+            (0..batches).map(|_| table.draw(&mut rng)).collect()
+        } else {
+            let sets = self.natural(batching).enumerate();
+            let mut plan: Vec<usize> = sets
+                .flat_map(|(set, batches)| std::iter::repeat_n(set, batches))
+                .collect();
             rng.shuffle(&mut plan);
-        }
+            plan
+        };
         let mut used = vec![0; self.sets.len()];
         self.plan = plan
             .into_iter()

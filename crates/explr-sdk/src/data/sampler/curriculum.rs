@@ -173,7 +173,7 @@ pub fn contrast_scores(samples: &Tensor) -> Result<Vec<f64>, DataError> {
     }
     let deviations = Tensor::f_cat(&deviations, 0)?;
     let median = deviations.f_median()?.f_double_value(&[])?;
-    if !(median > 0.0) {
+    if median.is_nan() || median <= 0.0 {
         return Err(DataError::invalid(format!(
             "the median contrast of the samples is {median}: scores can't be relative to it"
         )));

@@ -33,9 +33,10 @@ pub struct Batching {
 impl Batching {
     /// Number of batches that `samples` make.
     pub fn count(self, samples: usize) -> usize {
-        match self.drop_last {
-            true => samples / self.size,
-            false => samples.div_ceil(self.size),
+        if self.drop_last {
+            samples / self.size
+        } else {
+            samples.div_ceil(self.size)
         }
     }
 
