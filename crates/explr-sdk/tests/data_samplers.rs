@@ -333,6 +333,19 @@ fn homogeneous_batches_may_have_other_tensors_in_each_data_set() {
         narrow += usize::from(set == 0);
     }
     assert_eq!(narrow, 2);
+
+    // Without that sampler they meet in a batch, and nothing is left out in silence.
+    let mut mixed = DataLoader::builder(both).batch_size(14).build().unwrap();
+    let error = mixed
+        .epoch(0)
+        .unwrap()
+        .find_map(Result::err)
+        .unwrap()
+        .to_string();
+    assert!(
+        error.contains("data set `wide` has 2 tensors and data set `narrow` has 1"),
+        "{error}"
+    );
 }
 
 #[test]

@@ -2,7 +2,7 @@ use super::{DataError, Dataset, Tensors, int};
 use crate::Result;
 use std::collections::BTreeMap;
 use std::fmt;
-use tch::{Kind, Tensor};
+use tch::Tensor;
 
 /// Several data sets one after the other, their samples tagged.
 ///
@@ -134,27 +134,32 @@ fn join(parts: &[(&String, Tensors)], places: &[i64]) -> Result<Tensors> {
     let Some((_, first)) = parts.first() else {
         return Ok(Tensors::new());
     };
+    for (name, part) in parts {
+        if part.len() != first.len() {
+            return Err(format!(
+                "data set `{name}` has {} tensors and data set `{}` has {}: use the sampler \
+                 `ByDataset`, so that no batch mixes them",
+                part.len(),
+                parts[0].0,
+                first.len()
+            )
+            .into());
+        }
+    }
     // The inverse of `places`.
-    let order = Tensor::f_from_slice(places)?
-        .f_argsort(0, false)?
-        .f_to_kind(Kind::Int64)?;
-    first
-        .iter()
-        .map(|(field, tensor)| {
-            let each = parts
-                .iter()
-                .map(|(name, part)| {
-                    part.get(field)
-                        .map_err(|error| format!("data set `{name}`: {error}").into())
-                })
-                .collect::<Result<Vec<_>>>()?;
-            let order = order.f_to_device(tensor.device())?;
-            Ok((
-                field.to_owned(),
-                Tensor::f_cat(&each, 0)?.f_index_select(0, &order)?,
-            ))
-        })
-        .collect()
+    let order = Tensor::f_from_slice(places)?.f_argsort(0, false)?;
+    let mut joined = Tensors::new();
+    for (field, tensor) in &first.0 {
+        let mut each = Vec::with_capacity(parts.len());
+        for (name, part) in parts {
+            let part = part.get(field);
+            each.push(part.map_err(|error| format!("data set `{name}`: {error}"))?);
+        }
+        let order = order.f_to_device(tensor.device())?;
+        let mixed = Tensor::f_cat(&each, 0)?.f_index_select(0, &order)?;
+        joined = joined.with(field.clone(), mixed);
+    }
+    Ok(joined)
 }
 
 impl fmt::Debug for Concat {

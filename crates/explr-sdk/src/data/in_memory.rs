@@ -56,10 +56,11 @@ impl InMemory {
     /// A data set of named tensors of the same first dimension.
     pub fn new(tensors: &Tensors) -> Result<Self, DataError> {
         let fields: Vec<Field> = tensors
+            .0
             .iter()
             .map(|(name, tensor)| {
                 Ok(Field {
-                    name: name.to_owned().into(),
+                    name: name.clone(),
                     tensor: SharedTensor::new(tensor)?,
                     serve: Serve::AsItIs,
                 })

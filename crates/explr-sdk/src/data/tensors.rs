@@ -22,7 +22,7 @@ use tch::{Device, TchError, Tensor};
 /// # example().unwrap();
 /// ```
 #[derive(Debug, Default)]
-pub struct Tensors(Vec<(Cow<'static, str>, Tensor)>);
+pub struct Tensors(pub(super) Vec<(Cow<'static, str>, Tensor)>);
 
 impl Tensors {
     /// No tensors.

@@ -39,8 +39,20 @@ pub(super) fn stack(samples: &[Tensors], indices: &[usize]) -> Result<Tensors, D
     let Some(first) = samples.first() else {
         return Ok(Tensors::new());
     };
+    if let Some(other) = samples
+        .iter()
+        .position(|sample| sample.len() != first.len())
+    {
+        return Err(DataError::invalid(format!(
+            "sample {} has {} tensors and sample {} has {}",
+            indices[0],
+            first.len(),
+            indices[other],
+            samples[other].len()
+        )));
+    }
     let mut batch = Tensors::new();
-    for (name, tensor) in first.iter() {
+    for (name, tensor) in &first.0 {
         let mut column: Vec<&Tensor> = Vec::with_capacity(samples.len());
         for (sample, index) in samples.iter().zip(indices) {
             let other = sample.get(name).map_err(|error| DataError::Sample {
@@ -58,7 +70,7 @@ pub(super) fn stack(samples: &[Tensors], indices: &[usize]) -> Result<Tensors, D
             }
             column.push(other);
         }
-        batch = batch.with(name.to_owned(), Tensor::f_stack(&column, 0)?);
+        batch = batch.with(name.clone(), Tensor::f_stack(&column, 0)?);
     }
     Ok(batch)
 }
