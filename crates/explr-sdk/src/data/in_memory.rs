@@ -106,8 +106,10 @@ impl InMemory {
                     "`{name}` has the standard deviation {bad}: it must be more than 0"
                 )));
             }
-            let mut shape = vec![1; size.len().max(2)];
-            shape[1] = channels;
+            let mut shape = vec![1; size.len()];
+            if let Some(second) = shape.get_mut(1) {
+                *second = channels;
+            }
             let fit = |values: &[f32]| -> Result<SharedTensor, DataError> {
                 let values = Tensor::f_from_slice(values)?.f_view(&*shape)?;
                 Ok(SharedTensor::new(&values.f_to_device(tensor.device())?)?)

@@ -1,5 +1,5 @@
 use super::{DataError, int};
-use tch::{Kind, TchError, Tensor};
+use tch::{Device, Kind, TchError, Tensor};
 
 /// A tensor that several threads may read.
 ///
@@ -55,10 +55,8 @@ impl SharedTensor {
         let indices: Vec<i64> = indices.iter().map(|index| int(*index)).collect();
         let index = Tensor::f_from_slice(&indices)?;
         match self.0.device() {
-            tch::Device::Cpu => Ok(index),
-            device => index
-                .f_pin_memory(device)?
-                .f_to_device_(device, Kind::Int64, true, false),
+            Device::Cpu => Ok(index),
+            device => pinned(&index, device)?.f_to_device_(device, Kind::Int64, true, false),
         }
     }
 
@@ -66,13 +64,20 @@ impl SharedTensor {
         self.0.f_index_select(0, index)
     }
 
-    pub(crate) fn device(&self) -> tch::Device {
+    pub(crate) fn device(&self) -> Device {
         self.0.device()
     }
 
     pub(crate) fn tensor(&self) -> Tensor {
         self.0.shallow_clone()
     }
+}
+
+/// A copy in memory that a GPU can read while the host goes on.
+pub(super) fn pinned(tensor: &Tensor, device: Device) -> Result<Tensor, TchError> {
+    // `pin_memory` does the same, and warns of its argument, which tch can't
+    // leave out.
+    tensor.f_internal_pin_memory(device)
 }
 
 /// The number of samples of tensors that belong together.

@@ -88,7 +88,8 @@ impl Tensors {
             if tensor.device() == device {
                 return Ok(tensor);
             }
-            tensor.f_to_device_(device, tensor.f_kind()?, true, false)
+            // The host would not wait for what comes from a GPU.
+            tensor.f_to_device_(device, tensor.f_kind()?, device.is_cuda(), false)
         })
     }
 

@@ -1,12 +1,13 @@
 use super::batch::{Batch, stack};
 use super::source::Work;
 use crate::Result;
+use crate::data::shared::pinned;
 use crate::data::{DataError, Dataset, Rng, Tensors};
 use std::any::Any;
 use std::cell::Cell;
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
-use tch::{Device, Tensor};
+use tch::Device;
 
 pub(super) type Transform = dyn Fn(Tensors, &mut Rng) -> Result<Tensors> + Send + Sync;
 pub(super) type Collate = dyn Fn(Vec<Tensors>) -> Result<Tensors> + Send + Sync;
@@ -87,7 +88,10 @@ impl Recipe {
             }
         };
         let tensors = match self.pin {
-            Some(device) => tensors.map(|tensor| pinned(tensor, device))?,
+            Some(device) => tensors.map(|tensor| match tensor.device() {
+                Device::Cpu => pinned(&tensor, device),
+                _ => Ok(tensor),
+            })?,
             None => tensors,
         };
         Ok(Some(Batch { tensors, indices }))
@@ -119,11 +123,4 @@ pub(super) fn panicked(payload: &(dyn Any + Send), what: String) -> DataError {
         what,
         message: text.unwrap_or("no message").to_owned(),
     }
-}
-
-fn pinned(tensor: Tensor, device: Device) -> Result<Tensor, DataError> {
-    Ok(match tensor.device() {
-        Device::Cpu => tensor.f_pin_memory(device)?,
-        _ => tensor,
-    })
 }
