@@ -1,6 +1,6 @@
 // What tch lacks: the state of libtorch's optimisers and of its random
-// generators, for an exact checkpoint, what its allocator holds of a GPU, and
-// how exactly it computes.
+// generators, for an exact checkpoint, what its allocator holds of a GPU, how
+// exactly it computes, and on how many cores a thread does.
 // Plain C, so that Rust can call it.
 //
 // Every function returns null, or a message that the caller frees with
@@ -19,11 +19,15 @@
 //     deterministicCuDNN, benchmarkCuDNN, allowTF32CuDNN,
 //     float32MatmulPrecision, and what sets them
 //   at::hasCUDA()                                       ATen/Context.h
+//   at::get_num_threads()                               ATen/Parallel.h
+//   omp_set_num_threads, of the OpenMP that libtorch brings: looked up, as
+//     a build of libtorch may have none
 //   c10::DeviceAllocator                                c10/core/CachingDeviceAllocator.h
 //   c10::CachingAllocator: setAllocatorSettings,        c10/core/AllocatorConfig.h
 //     getAllocatorSettings, AcceleratorAllocatorConfig::getKeys
 
 #include <ATen/Context.h>
+#include <ATen/Parallel.h>
 #include <ATen/core/Generator.h>
 #include <c10/core/AllocatorConfig.h>
 #include <c10/core/CachingDeviceAllocator.h>
@@ -31,6 +35,8 @@
 #include <torch/optim/adamw.h>
 #include <torch/optim/rmsprop.h>
 #include <torch/optim/sgd.h>
+
+#include <dlfcn.h>
 
 #include <cstdlib>
 #include <cstring>
@@ -355,6 +361,22 @@ char* explr_set_cudnn_tf32(bool on, bool* before) {
   return guarded([&] {
     *before = at::globalContext().allowTF32CuDNN();
     at::globalContext().setAllowTF32CuDNN(on);
+  });
+}
+
+// Makes operations that are called on this thread run on it alone, and leaves
+// other threads as they are. at::set_num_threads is no way: what it sets holds
+// for all of MKL, and for every thread that calls libtorch for the first time.
+char* explr_use_one_core() {
+  return guarded([&] {
+    // The first call on a thread takes over the process's number; what is set
+    // before that is lost.
+    at::get_num_threads();
+    auto* set = reinterpret_cast<void (*)(int)>(dlsym(RTLD_DEFAULT, "omp_set_num_threads"));
+    if (set != nullptr) set(1);
+    auto* set_mkl =
+        reinterpret_cast<int (*)(int)>(dlsym(RTLD_DEFAULT, "MKL_Set_Num_Threads_Local"));
+    if (set_mkl != nullptr) set_mkl(1);
   });
 }
 

@@ -31,6 +31,8 @@
 
 mod artifact;
 mod context;
+#[cfg(feature = "torch")]
+pub mod data;
 mod entry;
 mod epochs;
 mod error;

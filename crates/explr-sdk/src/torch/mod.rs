@@ -11,7 +11,7 @@ pub(crate) mod memory;
 pub mod model;
 pub mod numerics;
 pub(crate) mod optimizer;
-mod shim;
+pub(crate) mod shim;
 
 use crate::Result;
 use explr_protocol::{Device, RunContext};

@@ -46,6 +46,7 @@ unsafe extern "C" {
     fn explr_set_matmul_precision(level: c_int, before: *mut c_int) -> *mut c_char;
     fn explr_set_cudnn_benchmark(on: bool, before: *mut bool) -> *mut c_char;
     fn explr_set_cudnn_tf32(on: bool, before: *mut bool) -> *mut c_char;
+    fn explr_use_one_core() -> *mut c_char;
 }
 
 /// An optimiser of libtorch, owned.
@@ -220,6 +221,12 @@ pub(crate) fn set_matmul_precision(level: u8) -> Result<c_int, TchError> {
     // SAFETY: the place can be written, and the level is one of three.
     check(unsafe { explr_set_matmul_precision(level.min(2).into(), &raw mut before) })?;
     Ok(before)
+}
+
+/// Makes libtorch's operations on this thread run on it alone.
+pub(crate) fn use_one_core() -> Result<(), TchError> {
+    // SAFETY: it takes nothing.
+    check(unsafe { explr_use_one_core() })
 }
 
 fn generator_index(device: tch::Device) -> i64 {
