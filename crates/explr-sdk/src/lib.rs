@@ -65,7 +65,7 @@ pub use tch;
 #[cfg(feature = "torch")]
 pub use torch::{
     checkpoint::{CheckpointError, Checkpoints, Resumed},
-    model, numerics,
+    metrics, model, numerics,
     optimizer::{Algorithm, Optimizer},
 };
 
