@@ -212,9 +212,13 @@ impl Metric for ClassScore {
     }
 }
 
-/// The weighted mean over the classes; 0 without any weight.
+/// The weighted mean over the classes; 0 without any weight. A value without
+/// a weight has no say, even if it is not a number.
 pub(super) fn weighted(values: &Tensor, weights: &Tensor) -> Result<Tensor, MetricError> {
     let weights = weights.f_to_kind(Kind::Double)?;
-    let sum = values.f_mul(&weights)?.f_sum(Kind::Double)?;
+    let weighted = values.f_mul(&weights)?;
+    let sum = weighted
+        .f_masked_fill(&weights.f_eq(0.0)?, 0.0)?
+        .f_sum(Kind::Double)?;
     Ok(sum.f_div(&weights.f_sum(Kind::Double)?.f_clamp_min(1.0)?)?)
 }

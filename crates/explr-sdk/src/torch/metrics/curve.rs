@@ -228,7 +228,7 @@ impl Histogram {
         };
         let positive = positive.f_masked_select(kept)?.f_to_kind(Kind::Int64)?;
         let (values, place, _) = scores.f_internal_unique2(true, true, false)?;
-        let zeros = Tensor::f_zeros([values.numel() as i64], (Kind::Int64, scores.device()))?;
+        let zeros = values.f_zeros_like()?.f_to_kind(Kind::Int64)?;
         let negative = positive.f_rsub_scalar(1)?;
         Ok(Self {
             positive: zeros.f_index_add(0, &place, &positive)?,
@@ -252,8 +252,7 @@ impl Histogram {
                 let taken = found.f_add(&from_high(negative)?)?;
                 let precision = double(&found)?.f_div(&taken.f_clamp_min(1)?)?;
                 let sum = precision.f_mul(positive)?.f_sum(Kind::Double)?;
-                sum.f_div(&all.f_clamp_min(1)?)?
-                    .f_masked_fill(&all.f_add(&others)?.f_eq(0)?, f64::NAN)
+                sum.f_div(&all.f_clamp_min(1)?)
             }
         }
     }
@@ -316,13 +315,14 @@ impl Metric for Curve {
             Tensor::f_stack(&values, 0)
         };
         let values = stack(&|histogram| histogram.area(self.area))?;
-        Ok(match self.average {
+        let positive = stack(&|histogram| histogram.positive.f_sum(Kind::Int64))?;
+        let negative = stack(&|histogram| histogram.negative.f_sum(Kind::Int64))?;
+        let value = match self.average {
             Average::PerClass => values,
             Average::Micro | Average::Macro => values.f_mean(Kind::Double)?,
-            Average::Weighted => {
-                let weights = stack(&|histogram| histogram.positive.f_sum(Kind::Int64))?;
-                weighted(&values, &weights)?
-            }
-        })
+            Average::Weighted => weighted(&values, &positive)?,
+        };
+        let empty = positive.f_add(&negative)?.f_sum(Kind::Int64)?.f_eq(0)?;
+        Ok(value.f_masked_fill(&empty, f64::NAN)?)
     }
 }

@@ -129,7 +129,6 @@ impl Task {
         let (given, wanted) = (predictions.size(), targets.size());
         let same = given == wanted;
         let fits = match self.shape {
-            Shape::Binary { .. } => same,
             Shape::MultiClass { classes } if is_score(predictions) => {
                 given.len() == wanted.len() + 1
                     && given.len() > 1
@@ -137,7 +136,7 @@ impl Task {
                     && given[0] == wanted[0]
                     && given[2..] == wanted[1..]
             }
-            Shape::MultiClass { .. } => same,
+            Shape::Binary { .. } | Shape::MultiClass { .. } => same,
             Shape::MultiLabel { labels, .. } => same && given.get(1) == Some(&labels),
         };
         if fits {
