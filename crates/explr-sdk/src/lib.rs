@@ -67,6 +67,7 @@ pub use torch::{
     checkpoint::{CheckpointError, Checkpoints, Resumed},
     metrics, model, numerics,
     optimizer::{Algorithm, Optimizer},
+    quantize,
 };
 
 /// What [`export!`] expands to needs these; nobody else does.

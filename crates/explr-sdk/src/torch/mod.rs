@@ -1,5 +1,5 @@
 //! What needs libtorch: seeds and threads, models, optimisers, checkpoints,
-//! metrics.
+//! metrics, quantised layers.
 //!
 //! tch has neither the state of its optimisers nor that of the random
 //! generators. [`shim`] reaches both in C++, [`optimizer`] wraps libtorch's
@@ -13,6 +13,7 @@ pub mod metrics;
 pub mod model;
 pub mod numerics;
 pub(crate) mod optimizer;
+pub mod quantize;
 mod shim;
 
 use crate::Result;
