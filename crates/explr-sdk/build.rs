@@ -1,4 +1,4 @@
-//! With the feature `torch`: compiles `shim/state.cpp` against the libtorch
+//! With the feature `torch`: compiles the C++ of `shim/` against the libtorch
 //! that torch-sys found, and tells which version that is.
 
 #[cfg(not(feature = "torch"))]
@@ -21,7 +21,7 @@ mod torch {
 
     pub(super) fn build() -> Result<(), Box<dyn Error>> {
         println!("cargo::rerun-if-changed=build.rs");
-        println!("cargo::rerun-if-changed=shim/state.cpp");
+        println!("cargo::rerun-if-changed=shim");
         let lib = env::var("DEP_TCH_LIBTORCH_LIB")
             .map_err(|_| "torch-sys did not say where libtorch is; set LIBTORCH")?;
         let lib = Path::new(&lib);
@@ -42,6 +42,7 @@ mod torch {
             .include(&api)
             .define("_GLIBCXX_USE_CXX11_ABI", abi.as_str())
             .define("GLOG_USE_GLOG_EXPORT", None)
+            .file("shim/quantize.cpp")
             .file("shim/state.cpp")
             .compile("explr_shim");
 

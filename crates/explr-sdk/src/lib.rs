@@ -67,8 +67,9 @@ pub use tch;
 #[cfg(feature = "torch")]
 pub use torch::{
     checkpoint::{CheckpointError, Checkpoints, Resumed},
-    model, numerics,
+    metrics, model, numerics,
     optimizer::{Algorithm, Optimizer},
+    quantize,
 };
 
 /// What [`export!`] expands to needs these; nobody else does.

@@ -1,4 +1,5 @@
-//! What needs libtorch: seeds and threads, models, optimisers, checkpoints.
+//! What needs libtorch: seeds and threads, models, optimisers, checkpoints,
+//! metrics, quantised layers.
 //!
 //! tch has neither the state of its optimisers nor that of the random
 //! generators. [`shim`] reaches both in C++, [`optimizer`] wraps libtorch's
@@ -8,9 +9,11 @@
 
 pub(crate) mod checkpoint;
 pub(crate) mod memory;
+pub mod metrics;
 pub mod model;
 pub mod numerics;
 pub(crate) mod optimizer;
+pub mod quantize;
 pub(crate) mod shim;
 
 use crate::Result;

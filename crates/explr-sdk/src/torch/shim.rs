@@ -237,7 +237,7 @@ fn generator_index(device: tch::Device) -> i64 {
 }
 
 /// The shim's message as an error.
-fn check(message: *mut c_char) -> Result<(), TchError> {
+pub(super) fn check(message: *mut c_char) -> Result<(), TchError> {
     if message.is_null() {
         return Ok(());
     }
