@@ -44,6 +44,7 @@ mod params;
 mod report;
 mod result;
 mod resume;
+pub mod scheduler;
 mod suggest;
 #[cfg(feature = "torch")]
 mod torch;
