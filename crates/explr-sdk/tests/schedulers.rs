@@ -1,6 +1,7 @@
 //! Schedules against the values of `torch.optim.lr_scheduler`, which
 //! `reference/schedulers.py` wrote down.
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+#![allow(clippy::float_cmp, reason = "equal bits are meant")]
 
 use explr_sdk::Direction;
 use explr_sdk::scheduler::{
@@ -53,16 +54,8 @@ fn reference() -> Reference {
 /// Our scheduler with the arguments of PyTorch's.
 fn build(name: &str, arguments: &Value) -> Box<dyn Scheduler> {
     let float = |key: &str| arguments[key].as_f64().unwrap();
-    let float_or = |key: &str, default| arguments[key].as_f64().unwrap_or(default);
     let steps = |key: &str| arguments[key].as_u64().unwrap();
     let numbers = |key: &str| serde_json::from_value(arguments[key].clone()).unwrap();
-    let per_group = |key: &str, default: f64| match &arguments[key] {
-        Value::Null => PerGroup::All(default),
-        Value::Number(value) => value.as_f64().unwrap().into(),
-        values => serde_json::from_value::<Vec<f64>>(values.clone())
-            .unwrap()
-            .into(),
-    };
     let parts = || {
         let parts = arguments["schedulers"].as_array().unwrap();
         parts
@@ -89,45 +82,8 @@ fn build(name: &str, arguments: &Value) -> Box<dyn Scheduler> {
                 .growth(steps("T_mult"))
                 .min_lr(float("eta_min")),
         ),
-        "OneCycleLR" => {
-            let mut cycle = OneCycle::new(per_group("max_lr", 0.0), steps("total_steps"))
-                .rise(float_or("pct_start", 0.3))
-                .momentum(
-                    per_group("base_momentum", 0.85),
-                    per_group("max_momentum", 0.95),
-                )
-                .divisors(
-                    float_or("div_factor", 25.0),
-                    float_or("final_div_factor", 1e4),
-                );
-            if arguments["anneal_strategy"] == "linear" {
-                cycle = cycle.anneal(Anneal::Linear);
-            }
-            if arguments["cycle_momentum"] == false {
-                cycle = cycle.keep_momentum();
-            }
-            if arguments["three_phase"] == true {
-                cycle = cycle.three_phases();
-            }
-            Box::new(cycle)
-        }
-        "ReduceLROnPlateau" => {
-            let direction = match arguments["mode"].as_str().unwrap() {
-                "min" => Direction::Minimize,
-                _ => Direction::Maximize,
-            };
-            let threshold = float_or("threshold", 1e-4);
-            Box::new(
-                Plateau::new(direction, float("factor"), steps("patience"))
-                    .threshold(match arguments["threshold_mode"].as_str() {
-                        Some("abs") => Threshold::Absolute(threshold),
-                        _ => Threshold::Relative(threshold),
-                    })
-                    .cooldown(arguments["cooldown"].as_u64().unwrap_or(0))
-                    .min_lr(per_group("min_lr", 0.0))
-                    .eps(float_or("eps", 1e-8)),
-            )
-        }
+        "OneCycleLR" => Box::new(one_cycle(arguments)),
+        "ReduceLROnPlateau" => Box::new(plateau(arguments)),
         "LambdaLR" => Box::new(match arguments["lr_lambda"].as_str().unwrap() {
             "1 / (1 + step)" => Lambda::new(|step| 1.0 / (1.0 + step as f64)),
             "[0.99 ** step, cos(step / 10)]" => Lambda::per_group(|group, step| match group {
@@ -153,6 +109,59 @@ fn build(name: &str, arguments: &Value) -> Box<dyn Scheduler> {
             Box::new(parts.fold(first, Chained::and))
         }
         other => panic!("no scheduler for `{other}`"),
+    }
+}
+
+fn one_cycle(arguments: &Value) -> OneCycle {
+    let steps = arguments["total_steps"].as_u64().unwrap();
+    let divisor = float_or(arguments, "div_factor", 25.0);
+    let mut cycle = OneCycle::new(per_group(arguments, "max_lr", 0.0), steps)
+        .rise(float_or(arguments, "pct_start", 0.3))
+        .momentum(
+            per_group(arguments, "base_momentum", 0.85),
+            per_group(arguments, "max_momentum", 0.95),
+        )
+        .divisors(divisor, float_or(arguments, "final_div_factor", 1e4));
+    if arguments["anneal_strategy"] == "linear" {
+        cycle = cycle.anneal(Anneal::Linear);
+    }
+    if arguments["cycle_momentum"] == false {
+        cycle = cycle.keep_momentum();
+    }
+    if arguments["three_phase"] == true {
+        cycle = cycle.three_phases();
+    }
+    cycle
+}
+
+fn plateau(arguments: &Value) -> Plateau {
+    let direction = match arguments["mode"].as_str().unwrap() {
+        "min" => Direction::Minimize,
+        _ => Direction::Maximize,
+    };
+    let threshold = float_or(arguments, "threshold", 1e-4);
+    let factor = arguments["factor"].as_f64().unwrap();
+    Plateau::new(direction, factor, arguments["patience"].as_u64().unwrap())
+        .threshold(match arguments["threshold_mode"].as_str() {
+            Some("abs") => Threshold::Absolute(threshold),
+            _ => Threshold::Relative(threshold),
+        })
+        .cooldown(arguments["cooldown"].as_u64().unwrap_or(0))
+        .min_lr(per_group(arguments, "min_lr", 0.0))
+        .eps(float_or(arguments, "eps", 1e-8))
+}
+
+fn float_or(arguments: &Value, key: &str, default: f64) -> f64 {
+    arguments[key].as_f64().unwrap_or(default)
+}
+
+fn per_group(arguments: &Value, key: &str, default: f64) -> PerGroup {
+    match &arguments[key] {
+        Value::Null => default.into(),
+        Value::Number(value) => value.as_f64().unwrap().into(),
+        values => serde_json::from_value::<Vec<f64>>(values.clone())
+            .unwrap()
+            .into(),
     }
 }
 
