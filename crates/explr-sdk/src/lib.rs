@@ -67,7 +67,7 @@ pub use tch;
 pub use torch::{
     checkpoint::{CheckpointError, Checkpoints, Resumed},
     model, numerics,
-    optimizer::{Algorithm, Optimizer},
+    optimizer::{Adagrad, Algorithm, Lbfgs, Optimizer, groups},
 };
 
 /// What [`export!`] expands to needs these; nobody else does.
