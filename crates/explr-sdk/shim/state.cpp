@@ -350,8 +350,10 @@ void fused_adam(
       state.step(0);
       state.exp_avg(at::zeros_like(parameter));
       state.exp_avg_sq(at::zeros_like(parameter));
-      if (o.amsgrad()) state.max_exp_avg_sq(at::zeros_like(parameter));
     }
+    // A state from a time without it may have been put here.
+    if (o.amsgrad() && !state.max_exp_avg_sq().defined())
+      state.max_exp_avg_sq(at::zeros_like(parameter));
     state.step(state.step() + 1);
     averages.push_back(state.exp_avg());
     squares.push_back(state.exp_avg_sq());

@@ -33,7 +33,7 @@ use tch::{TchError, Tensor};
 /// # }
 /// ```
 ///
-/// A step of SGD, Adam, AdamW and Adagrad is one call of libtorch's fused
+/// A step of SGD, Adam, `AdamW` and Adagrad is one call of libtorch's fused
 /// kernel for each parameter group, as with `fused=True` in PyTorch, where all
 /// tensors of a group are dense and of one type; other steps, and all of
 /// `RMSprop`, go from tensor to tensor. The state is the same either way.
