@@ -17,6 +17,8 @@
 //                 {Adagrad,Adam,AdamW,LBFGS,RMSprop,SGD}Options
 //   at::_fused_{adagrad,adam,adamw,sgd}_                ATen/ops/_fused_*.h
 //   at::_foreach_norm, _foreach_mul_                    ATen/ops/_foreach_*.h
+//   at::empty_like, full, full_like, stack, tensor,     ATen/ops/*.h
+//     zeros, zeros_like
 //   at::globalContext().defaultGenerator(device)        ATen/Context.h
 //   at::Generator::get_state(), set_state()             ATen/core/Generator.h
 //   at::globalContext(): deterministicAlgorithms,       ATen/Context.h

@@ -18,6 +18,7 @@ use explr_sdk::{
     TrainingResult, groups,
 };
 use serde_json::json;
+use std::path::Path;
 use std::sync::Mutex;
 
 const STEPS: u64 = 8;
@@ -175,4 +176,48 @@ fn every_optimiser_with_every_scheduler_goes_on_to_the_same_bits() {
             assert_eq!(whole, resumed, "{place}");
         }
     }
+}
+
+#[test]
+fn a_variable_with_another_layout_in_memory_goes_on_too() {
+    let train = |ctx: &TrainingContext, transposed: bool, last: u64| -> Result<Vec<u32>> {
+        let mut vs = VarStore::new(ctx.device());
+        let values: Vec<f32> = (0..12_u8).map(f32::from).collect();
+        let begin = Tensor::f_from_slice(&values)?.f_reshape([3, 4])?;
+        let mut weight = vs.root().var_copy("weight", &begin);
+        if transposed {
+            weight.set_data(&begin.f_tr()?.f_contiguous()?.f_tr()?);
+            assert!(!weight.is_contiguous());
+        }
+        let mut optimizer = Optimizer::new(nn::Adam::default(), &vs, 0.1)?;
+        let mut checkpoints = ctx.checkpoints();
+        let resumed = checkpoints.resume(&mut vs, &mut optimizer)?;
+        assert_eq!(weight.is_contiguous(), !transposed);
+        let start = resumed.map_or(0, |checkpoint| checkpoint.step);
+        for step in start..last {
+            // Each element has a gradient of its own.
+            let loss = (weight.f_mul(&begin)?.f_add_scalar(step as f64)?)
+                .f_square()?
+                .f_sum(Kind::Float)?;
+            optimizer.backward_step(&loss)?;
+            checkpoints.save(0, step + 1, None, &vs, &optimizer, &())?;
+        }
+        let values = Vec::<f32>::try_from(weight.f_contiguous()?.f_flatten(0, -1)?)?;
+        Ok(values.into_iter().map(f32::to_bits).collect())
+    };
+    let run = |dir: &Path, transposed, last| {
+        let bits = Mutex::new(Vec::new());
+        let outcome = MockHost::default().run(&context(dir, json!({})), |ctx| {
+            *bits.lock().unwrap() = train(ctx, transposed, last)?;
+            Ok(TrainingResult::new(0.0))
+        });
+        assert!(matches!(outcome, Outcome::Ok(_)), "{outcome:?}");
+        bits.into_inner().unwrap()
+    };
+    let dir = || tempfile::tempdir().unwrap();
+    let plain = run(dir().path(), false, 6);
+    assert_eq!(run(dir().path(), true, 6), plain);
+    let halves = dir();
+    assert_ne!(run(halves.path(), true, 3), plain);
+    assert_eq!(run(halves.path(), true, 6), plain);
 }

@@ -34,7 +34,7 @@ impl Scheduler for Cosine {
         let min = self.min_lr;
         let height = |step: u64| 1.0 + (PI * step as f64 / self.steps as f64).cos();
         // The rate before is the least one: nothing is left to multiply.
-        let from_min = (step - 1) % (2 * self.steps) == self.steps;
+        let from_min = (step - 1) % self.steps.saturating_mul(2) == self.steps;
         for group in groups {
             group.lr = if from_min {
                 let rise = 1.0 - (PI / self.steps as f64).cos();
