@@ -363,3 +363,19 @@ fn one_cycle_stays_at_its_end() {
     // There was none to change.
     assert_eq!(end.momentum, None);
 }
+
+#[test]
+fn nothing_of_a_scheduler_takes_effect_before_its_turn() {
+    let cycle = OneCycle::new(2.0, 10);
+    let scheduler = Sequential::new(Linear::new(0.5, 1.0, 2)).then(3, cycle);
+    let group = Group::new(1.0).momentum(0.9);
+    let mut schedule = Schedule::new(scheduler, vec![group]).unwrap();
+    for rate in [0.5, 0.75, 1.0] {
+        let now = schedule.groups()[0];
+        assert_eq!((now.lr, now.momentum), (rate, Some(0.9)));
+        schedule.step();
+    }
+    let now = schedule.groups()[0];
+    assert!(distance(now.lr, 2.0 / 25.0) < 1e-12);
+    assert_eq!(now.momentum, Some(0.95));
+}
