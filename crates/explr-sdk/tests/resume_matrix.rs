@@ -19,7 +19,13 @@ use explr_sdk::{
 };
 use serde_json::json;
 use std::path::Path;
-use std::sync::Mutex;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// libtorch's random generators belong to the process: one training at a time.
+fn alone() -> MutexGuard<'static, ()> {
+    static LOCK: Mutex<()> = Mutex::new(());
+    LOCK.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 const STEPS: u64 = 8;
 const HALF: u64 = 4;
@@ -151,6 +157,7 @@ fn train(
 
 #[test]
 fn every_optimiser_with_every_scheduler_goes_on_to_the_same_bits() {
+    let _alone = alone();
     let count = schedulers().len();
     for algorithm in algorithms() {
         for index in 0..count {
@@ -180,6 +187,7 @@ fn every_optimiser_with_every_scheduler_goes_on_to_the_same_bits() {
 
 #[test]
 fn a_variable_with_another_layout_in_memory_goes_on_too() {
+    let _alone = alone();
     let train = |ctx: &TrainingContext, transposed: bool, last: u64| -> Result<Vec<u32>> {
         let mut vs = VarStore::new(ctx.device());
         let values: Vec<f32> = (0..12_u8).map(f32::from).collect();
