@@ -46,6 +46,7 @@ mod params;
 mod report;
 mod result;
 mod resume;
+pub mod scheduler;
 mod suggest;
 #[cfg(feature = "torch")]
 mod torch;
@@ -68,7 +69,7 @@ pub use tch;
 pub use torch::{
     checkpoint::{CheckpointError, Checkpoints, Resumed},
     metrics, model, numerics,
-    optimizer::{Algorithm, Optimizer},
+    optimizer::{Adagrad, Algorithm, Lbfgs, Optimizer, groups},
     quantize,
 };
 

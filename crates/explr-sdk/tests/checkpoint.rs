@@ -58,7 +58,9 @@ fn train(ctx: &TrainingContext, algorithm: Algorithm, stop_after: u64) -> Result
             let loss = net
                 .forward_t(&input, true)
                 .f_mse_loss(&target, tch_mean())?;
-            optimizer.backward_step_clip_norm(&loss, 1.0)?;
+            let norm = optimizer.backward_step_clip_norm(&loss, 1.0)?;
+            ctx.tracker()
+                .log_metric("norm", f64::try_from(norm)?, step)?;
             last = loss.f_double_value(&[])?;
             ctx.tracker().log_metric("loss", last, step)?;
             step += 1;
@@ -140,7 +142,7 @@ fn training_goes_on_to_the_same_bits_with_every_optimiser() {
         });
         assert!(matches!(outcome, Outcome::Ok(_)), "{outcome:?}");
         let expected = host.metrics();
-        assert_eq!(expected.len(), 18);
+        assert_eq!(expected.len(), 36);
 
         let dir = tempfile::tempdir().unwrap();
         let mut run = context(dir.path(), json!({}));
@@ -153,10 +155,10 @@ fn training_goes_on_to_the_same_bits_with_every_optimiser() {
         assert!(matches!(outcome, Outcome::Ok(_)), "{outcome:?}");
         let (seq, checkpoint) = resumed(&second);
         assert_eq!(checkpoint, Some("epoch-00004-step-00000012".into()));
-        // 12 metrics and 3 earlier checkpoints stand before it in the journal.
-        assert_eq!(seq, 15);
+        // 24 metrics and 3 earlier checkpoints stand before it in the journal.
+        assert_eq!(seq, 27);
 
-        let lived: Vec<_> = first.metrics()[..12]
+        let lived: Vec<_> = first.metrics()[..24]
             .iter()
             .cloned()
             .chain(second.metrics())
@@ -214,7 +216,7 @@ fn without_a_whole_checkpoint_training_starts_over() {
     let outcome = host.run(&attempt(&mut run, 2), |ctx| train(ctx, adam, 0));
     assert!(matches!(outcome, Outcome::Ok(_)), "{outcome:?}");
     assert_eq!(resumed(&host), (0, None));
-    assert_eq!(host.metrics().len(), 18);
+    assert_eq!(host.metrics().len(), 36);
 }
 
 #[test]

@@ -1,42 +1,16 @@
 //! Safe calls into `shim/state.cpp`.
 
+mod optimizer;
+
+pub(crate) use optimizer::{GroupOptions, ParamState, RawOptimizer, SLOTS};
+
 use std::ffi::{CStr, c_char, c_int};
 use std::ptr;
 use tch::{TchError, Tensor};
-use torch_sys::{C_optimizer, C_tensor};
-
-/// Tensors that the state of one parameter has at most.
-pub(crate) const SLOTS: usize = 3;
+use torch_sys::C_tensor;
 
 unsafe extern "C" {
     fn explr_shim_free(message: *mut c_char);
-    fn explr_optimizer_size(
-        optimizer: *mut C_optimizer,
-        groups: *mut usize,
-        parameters: *mut usize,
-    ) -> *mut c_char;
-    fn explr_optimizer_state(
-        optimizer: *mut C_optimizer,
-        index: usize,
-        step: *mut i64,
-        slots: *mut *mut C_tensor,
-    ) -> *mut c_char;
-    fn explr_optimizer_set_state(
-        optimizer: *mut C_optimizer,
-        index: usize,
-        step: i64,
-        slots: *const *const C_tensor,
-    ) -> *mut c_char;
-    fn explr_optimizer_options(
-        optimizer: *mut C_optimizer,
-        group: usize,
-        values: *mut f64,
-    ) -> *mut c_char;
-    fn explr_optimizer_set_options(
-        optimizer: *mut C_optimizer,
-        group: usize,
-        values: *const f64,
-    ) -> *mut c_char;
     fn explr_generator_state(cuda_index: i64, state: *mut *mut C_tensor) -> *mut c_char;
     fn explr_generator_set_state(cuda_index: i64, state: *const C_tensor) -> *mut c_char;
     fn explr_memory_stats(cuda_index: i64, values: *mut u64) -> *mut c_char;
@@ -47,114 +21,6 @@ unsafe extern "C" {
     fn explr_set_cudnn_benchmark(on: bool, before: *mut bool) -> *mut c_char;
     fn explr_set_cudnn_tf32(on: bool, before: *mut bool) -> *mut c_char;
     fn explr_use_one_core() -> *mut c_char;
-}
-
-/// An optimiser of libtorch, owned.
-#[derive(Debug)]
-pub(crate) struct RawOptimizer(*mut C_optimizer);
-
-// SAFETY: libtorch ties an optimiser to no thread, and only one at a time can
-// use it through `&mut`; what goes through `&` only reads.
-unsafe impl Send for RawOptimizer {}
-
-/// What an optimiser remembers of one parameter.
-#[derive(Debug, Default)]
-pub(crate) struct ParamState {
-    /// Steps done; -1 when there is no state yet.
-    pub(crate) step: i64,
-    /// Its tensors, in the order that `shim/state.cpp` gives.
-    pub(crate) slots: [Option<Tensor>; SLOTS],
-}
-
-/// What can be set for a group of parameters while training.
-#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize)]
-pub(crate) struct GroupOptions {
-    pub(crate) lr: f64,
-    pub(crate) momentum: f64,
-    pub(crate) weight_decay: f64,
-}
-
-impl RawOptimizer {
-    /// Takes over what one of torch-sys' constructors made.
-    pub(crate) fn new(pointer: *mut C_optimizer) -> Result<Self, TchError> {
-        last_error()?;
-        Ok(Self(pointer))
-    }
-
-    /// Adds a parameter to a group, which is made when there is none.
-    pub(crate) fn add(&mut self, tensor: &Tensor, group: usize) -> Result<(), TchError> {
-        // SAFETY: both handles are alive, and the tensor is only copied from.
-        unsafe { torch_sys::ato_add_parameters(self.0, tensor.as_ptr().cast_mut(), group) };
-        last_error()
-    }
-
-    pub(crate) fn zero_grad(&mut self) -> Result<(), TchError> {
-        // SAFETY: the handle is alive.
-        unsafe { torch_sys::ato_zero_grad(self.0) };
-        last_error()
-    }
-
-    pub(crate) fn step(&mut self) -> Result<(), TchError> {
-        // SAFETY: the handle is alive.
-        unsafe { torch_sys::ato_step(self.0) };
-        last_error()
-    }
-
-    /// Number of groups and of parameters.
-    pub(crate) fn size(&self) -> Result<(usize, usize), TchError> {
-        let (mut groups, mut parameters) = (0, 0);
-        // SAFETY: the handle is alive, and both places can be written.
-        check(unsafe { explr_optimizer_size(self.0, &raw mut groups, &raw mut parameters) })?;
-        Ok((groups, parameters))
-    }
-
-    pub(crate) fn state(&self, index: usize) -> Result<ParamState, TchError> {
-        let mut step = -1;
-        let mut slots = [ptr::null_mut(); SLOTS];
-        // SAFETY: as above, and there are `SLOTS` places.
-        check(unsafe { explr_optimizer_state(self.0, index, &raw mut step, slots.as_mut_ptr()) })?;
-        Ok(ParamState {
-            step,
-            // SAFETY: handles that are not null are new and ours.
-            slots: slots.map(|slot| (!slot.is_null()).then(|| unsafe { Tensor::from_ptr(slot) })),
-        })
-    }
-
-    pub(crate) fn set_state(&mut self, index: usize, state: &ParamState) -> Result<(), TchError> {
-        let pointer = |slot: &Option<Tensor>| slot.as_ref().map_or(ptr::null(), Tensor::as_ptr);
-        let slots = state.slots.each_ref().map(pointer);
-        // SAFETY: all handles are alive, null stands for none.
-        check(unsafe { explr_optimizer_set_state(self.0, index, state.step, slots.as_ptr()) })
-    }
-
-    pub(crate) fn options(&self, group: usize) -> Result<GroupOptions, TchError> {
-        let mut values = [0.0; 3];
-        // SAFETY: the handle is alive, and there are three places.
-        check(unsafe { explr_optimizer_options(self.0, group, values.as_mut_ptr()) })?;
-        let [lr, momentum, weight_decay] = values;
-        Ok(GroupOptions {
-            lr,
-            momentum,
-            weight_decay,
-        })
-    }
-
-    pub(crate) fn set_options(
-        &mut self,
-        group: usize,
-        options: GroupOptions,
-    ) -> Result<(), TchError> {
-        let values = [options.lr, options.momentum, options.weight_decay];
-        // SAFETY: the handle is alive, and there are three values.
-        check(unsafe { explr_optimizer_set_options(self.0, group, values.as_ptr()) })
-    }
-}
-
-impl Drop for RawOptimizer {
-    fn drop(&mut self) {
-        // SAFETY: owned, and not used after this.
-        unsafe { torch_sys::ato_free(self.0) };
-    }
 }
 
 /// State of the random generator of a device, as bytes on the CPU.
