@@ -232,6 +232,35 @@ fn a_dropped_epoch_ends_its_threads_within_the_current_sample() {
 }
 
 #[test]
+fn an_epoch_can_be_left_or_fail_at_any_point() {
+    let rounds = || {
+        for round in 0..400 {
+            let dataset = Numbers {
+                fails: (round % 3 == 0).then_some(round % 50),
+                panics: (round % 7 == 0).then_some(round % 41),
+                ..Numbers::of(60)
+            };
+            let mut loader = DataLoader::builder(dataset)
+                .batch_size(1 + round % 5)
+                .workers(1 + round % 4)
+                .ahead(1 + round % 3)
+                .build()
+                .unwrap();
+            let mut batches = loader.epoch(0).unwrap();
+            let taken = batches.by_ref().take(round % 23).filter(Result::is_ok);
+            assert!(taken.count() <= round % 23);
+        }
+    };
+    // A thread that waits for ever would keep its loader's drop from returning.
+    let (done, finished) = std::sync::mpsc::channel();
+    thread::spawn(move || {
+        rounds();
+        done.send(()).unwrap();
+    });
+    finished.recv_timeout(Duration::from_secs(120)).unwrap();
+}
+
+#[test]
 fn a_loader_goes_on_in_mid_epoch_where_it_was() {
     let loader = |workers| {
         DataLoader::builder(Numbers::of(50))
@@ -340,6 +369,14 @@ fn settings_without_sense_are_refused() {
         (new().shard(2, 2), "rank 2 of 2 processes"),
         (new().accumulate(0), "0 batches to an optimiser step"),
         (new().ahead(0), "0 batches ahead"),
+        (
+            DataLoader::stream(Lines {
+                count: 1,
+                fails: None,
+            })
+            .shuffle(1),
+            "a stream gives its samples in its own order",
+        ),
     ] {
         let error = builder.build().unwrap_err();
         assert!(matches!(error, DataError::Invalid(_)), "{error:?}");

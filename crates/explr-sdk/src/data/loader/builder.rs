@@ -20,6 +20,8 @@ pub struct LoaderBuilder {
     device: Option<Device>,
     transform: Option<(u64, Box<Transform>)>,
     collate: Option<Box<Collate>>,
+    /// Whether a stream was given a sampler.
+    stream_sampled: bool,
 }
 
 /// Where the samples come from.
@@ -41,6 +43,7 @@ impl LoaderBuilder {
             device: None,
             transform: None,
             collate: None,
+            stream_sampled: false,
         }
     }
 
@@ -58,19 +61,18 @@ impl LoaderBuilder {
 
     /// All samples in another random order in each epoch. Not for a stream.
     pub fn shuffle(self, seed: u64) -> Self {
-        match &self.samples {
-            Samples::Dataset(dataset, _) => {
-                let len = dataset.len();
-                self.sampler(Random::new(len, seed))
-            }
-            Samples::Stream(_) => self,
-        }
+        let len = match &self.samples {
+            Samples::Dataset(dataset, _) => dataset.len(),
+            Samples::Stream(_) => 0,
+        };
+        self.sampler(Random::new(len, seed))
     }
 
     /// Chooses the samples of each batch. Not for a stream.
     pub fn sampler(mut self, sampler: impl Sampler + 'static) -> Self {
-        if let Samples::Dataset(_, current) = &mut self.samples {
-            *current = Box::new(sampler);
+        match &mut self.samples {
+            Samples::Dataset(_, current) => *current = Box::new(sampler),
+            Samples::Stream(_) => self.stream_sampled = true,
         }
         self
     }
@@ -152,6 +154,12 @@ impl LoaderBuilder {
         if self.accumulate == 0 {
             return Err(DataError::invalid(
                 "0 batches to an optimiser step; it must be 1 or more",
+            ));
+        }
+        if self.stream_sampled {
+            return Err(DataError::invalid(
+                "a stream gives its samples in its own order: it takes no sampler, and is not \
+                 shuffled; do so in its `samples`",
             ));
         }
         if self.ahead == Some(0) {
