@@ -406,6 +406,7 @@ fn the_state_of_another_metric_is_refused() {
     accuracy
         .update(&Tensor::from_slice(&[1_i64]), &Tensor::from_slice(&[1_i64]))
         .unwrap();
+    assert!(accuracy.restore(&short).is_err());
     let error = accuracy.merge(&short).unwrap_err().to_string();
     assert!(error.contains("`counts` is [1] of Int64"), "{error}");
     assert_close(&[accuracy.value().unwrap()], &[1.0], 0.0, "still there");
