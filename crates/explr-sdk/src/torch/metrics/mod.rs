@@ -37,6 +37,7 @@ mod collection;
 mod confusion;
 mod curve;
 mod error;
+mod histogram;
 mod mean;
 mod regression;
 mod state;
