@@ -151,14 +151,17 @@ fn a_saved_collection_goes_on_to_the_same_bits() {
     for ((name, a), (_, b)) in one.compute().unwrap().iter().zip(other.compute().unwrap()) {
         assert!(a.equal(&b), "{name}");
     }
-    let error = collection(4)
-        .restore(&one.state().unwrap())
-        .unwrap_err()
-        .to_string();
-    assert!(
-        error.contains("nothing of `accuracy of 4 classes`"),
-        "{error}"
+    // A state of which only the second part does not fit changes nothing.
+    let task = Task::multi_class(5);
+    let mut changed = MetricCollection::new()
+        .with("accuracy", Accuracy::new(task))
+        .with("f1", ClassScore::f1(Task::multi_class(4), Average::Macro));
+    let error = changed.restore(&one.state().unwrap()).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "the saved state of a metric: it has nothing of `confusion matrix of 4 classes`"
     );
+    assert!(changed.values().unwrap()[0].1.is_nan());
 }
 
 #[test]

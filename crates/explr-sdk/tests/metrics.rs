@@ -372,6 +372,33 @@ fn labels_that_are_no_class_are_an_error_in_the_end() {
 }
 
 #[test]
+fn targets_may_be_of_any_kind() {
+    let score = Tensor::from_slice(&[0.1_f32, 0.9, 0.8, 0.7]);
+    let target = Tensor::from_slice(&[0_i64, 1, 0, 1]);
+    let value = |target: &Tensor| {
+        let mut matrix = ConfusionMatrix::new(Task::binary(0.5).ignoring(-100));
+        matrix.update(&score, target).unwrap();
+        matrix.compute().map(|value| numbers(&value))
+    };
+    for kind in [
+        Kind::Bool,
+        Kind::Uint8,
+        Kind::Int,
+        Kind::BFloat16,
+        Kind::Double,
+    ] {
+        assert_eq!(
+            value(&target.to_kind(kind)).unwrap(),
+            [1.0, 1.0, 0.0, 2.0],
+            "{kind:?}"
+        );
+    }
+    // 156 is -100 in eight bits, and a half is no label.
+    assert!(value(&Tensor::from_slice(&[0_u8, 1, 0, 156])).is_err());
+    assert!(value(&Tensor::from_slice(&[0.0_f32, 1.0, 0.5, 1.0])).is_err());
+}
+
+#[test]
 fn scores_that_are_no_numbers_have_no_curve() {
     let task = Task::binary(0.5).ignoring(-1);
     for mut metric in [
@@ -406,6 +433,7 @@ fn the_state_of_another_metric_is_refused() {
     accuracy
         .update(&Tensor::from_slice(&[1_i64]), &Tensor::from_slice(&[1_i64]))
         .unwrap();
+    assert!(accuracy.restore(&short).is_err());
     let error = accuracy.merge(&short).unwrap_err().to_string();
     assert!(error.contains("`counts` is [1] of Int64"), "{error}");
     assert_close(&[accuracy.value().unwrap()], &[1.0], 0.0, "still there");

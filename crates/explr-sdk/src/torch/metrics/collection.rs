@@ -106,25 +106,40 @@ impl MetricCollection {
         Ok(CollectionState(states.collect::<Result<_, _>>()?))
     }
 
-    /// Puts a saved state in the place of what was gathered.
+    /// Puts a saved state in the place of what was gathered. After an error
+    /// nothing is changed.
     pub fn restore(&mut self, state: &CollectionState) -> Result<(), MetricError> {
-        self.reset();
-        self.merge(state)
+        self.with_states(state, Metric::restore)
     }
 
-    /// Takes in what the same metrics have gathered elsewhere.
+    /// Takes in what the same metrics have gathered elsewhere. After an error
+    /// nothing is changed.
     pub fn merge(&mut self, other: &CollectionState) -> Result<(), MetricError> {
-        let mut states: BTreeMap<_, _> = other.0.iter().map(|s| (s.metric(), s)).collect();
+        self.with_states(other, Metric::merge)
+    }
+
+    /// Calls `change` with each metric that gathers and its state, once all of
+    /// them fit.
+    fn with_states(
+        &mut self,
+        states: &CollectionState,
+        change: impl Fn(&mut (dyn Metric + 'static), &State) -> Result<(), MetricError>,
+    ) -> Result<(), MetricError> {
+        let states: BTreeMap<_, _> = states.0.iter().map(|s| (s.metric(), s)).collect();
+        let mut pairs = Vec::new();
         for metric in self.gathering() {
             let name = metric.state_name();
-            let state = states
-                .remove(name.as_str())
+            let state = *states
+                .get(name.as_str())
                 .ok_or_else(|| MetricError::BadState {
                     problem: format!("it has nothing of `{name}`"),
                 })?;
-            metric.merge(state)?;
+            metric.store().check(state.tensors())?;
+            pairs.push((metric, state));
         }
-        Ok(())
+        pairs
+            .into_iter()
+            .try_for_each(|(metric, state)| change(metric, state))
     }
 
     /// The metrics that gather, each store once.

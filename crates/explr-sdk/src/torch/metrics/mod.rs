@@ -37,6 +37,7 @@ mod collection;
 mod confusion;
 mod curve;
 mod error;
+mod histogram;
 mod mean;
 mod regression;
 mod state;
@@ -110,8 +111,8 @@ pub trait Metric: Send {
 
     /// Puts a saved state in the place of what was gathered.
     fn restore(&mut self, state: &State) -> Result<(), MetricError> {
-        self.reset();
-        self.merge(state)
+        let name = self.state_name();
+        self.store_mut().replace(state.of(&name)?)
     }
 }
 

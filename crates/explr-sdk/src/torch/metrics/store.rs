@@ -130,8 +130,26 @@ impl Store {
         Ok(())
     }
 
+    /// Has the fields of another store of this kind in the place of its own.
+    pub(super) fn replace(
+        &mut self,
+        tensors: &BTreeMap<String, Tensor>,
+    ) -> Result<(), MetricError> {
+        self.check(tensors)?;
+        self.reset();
+        for (name, tensor) in tensors {
+            match self.field_mut(name)? {
+                Field::Rows(rows) => rows.push(tensor.f_detach_copy()?),
+                Field::Sum(mine) | Field::Moments(mine) => {
+                    *mine = tensor.f_to_device(mine.device())?.f_detach_copy()?;
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Whether tensors are those of a store of this kind.
-    fn check(&self, tensors: &BTreeMap<String, Tensor>) -> Result<(), MetricError> {
+    pub(super) fn check(&self, tensors: &BTreeMap<String, Tensor>) -> Result<(), MetricError> {
         let bad = |problem| Err(MetricError::BadState { problem });
         if let Some(name) = tensors.keys().find(|name| !self.has(name)) {
             return bad(format!("it has a further field `{name}`"));

@@ -157,20 +157,22 @@ impl Task {
         })
     }
 
-    /// The targets on the device of the predictions.
+    /// The targets, which may be of any kind.
     pub(super) fn targets(self, targets: &Tensor) -> Result<Targets, TchError> {
         let classes = match self.shape {
             Shape::MultiClass { classes } => classes,
             _ => 2,
         };
         let labels = targets.f_to_kind(Kind::Int64)?;
-        let ignored = match self.ignored {
-            Some(target) => targets.f_eq(target)?,
+        let mut ignored = match self.ignored {
+            Some(target) => labels.f_eq(target)?,
             None => labels.f_zeros_like()?.f_to_kind(Kind::Bool)?,
         };
         let mut invalid = outside(&labels, classes)?;
         if is_score(targets) {
-            invalid = invalid.f_logical_or(&labels.f_not_equal_tensor(targets)?)?;
+            let whole = labels.f_eq_tensor(targets)?;
+            ignored = ignored.f_logical_and(&whole)?;
+            invalid = invalid.f_logical_or(&whole.f_logical_not()?)?;
         }
         Ok(Targets {
             labels,
