@@ -399,6 +399,35 @@ fn targets_may_be_of_any_kind() {
 }
 
 #[test]
+fn a_score_at_the_threshold_is_no() {
+    let target = Tensor::from_slice(&[1_i64, 1]);
+    let mut recall = ClassScore::recall(Task::binary(0.5), Average::Macro);
+    let score = Tensor::from_slice(&[0.5_f32, 0.5001]);
+    recall.update(&score, &target).unwrap();
+    assert_close(&[recall.value().unwrap()], &[0.5], 0.0, "recall");
+}
+
+#[test]
+fn scores_of_half_precision_have_the_values_of_the_same_numbers() {
+    for case in reference().classification {
+        let (score, target) = case.tensors();
+        for kind in [Kind::Half, Kind::BFloat16] {
+            let half = score.to_kind(kind).set_requires_grad(true);
+            let same = half.to_kind(Kind::Double);
+            for name in case.values.keys() {
+                let value = |score: &Tensor| {
+                    let mut metric = case.metric(name);
+                    metric.update(score, &target).unwrap();
+                    numbers(&metric.compute().unwrap())
+                };
+                let what = format!("{}: {name} of {kind:?}", case.name);
+                assert_close(&value(&half), &value(&same), 0.0, &what);
+            }
+        }
+    }
+}
+
+#[test]
 fn scores_that_are_no_numbers_have_no_curve() {
     let task = Task::binary(0.5).ignoring(-1);
     for mut metric in [
