@@ -327,15 +327,19 @@ fn without_data_no_metric_has_a_value() {
 fn equal_scores_rank_by_the_number_of_their_class() {
     let score = Tensor::from_slice2(&[[0.5_f32, 0.5, 0.5, 0.0]; 4]);
     let target = Tensor::from_slice(&[0_i64, 1, 2, 3]);
-    for (k, share) in [(1, 0.25), (2, 0.5), (3, 0.75), (4, 1.0)] {
-        let mut metric = Accuracy::new(Task::multi_class(4)).top_k(k);
-        metric.update(&score, &target).unwrap();
-        assert_close(
-            &[metric.value().unwrap()],
-            &[share],
-            0.0,
-            &format!("top {k}"),
-        );
+    for k in 1..=4 {
+        for class in 0..4 {
+            let mut metric = Accuracy::new(Task::multi_class(4)).top_k(k);
+            let (score, target) = (score.narrow(0, class, 1), target.narrow(0, class, 1));
+            metric.update(&score, &target).unwrap();
+            let right = f64::from(u8::from(class < k));
+            assert_close(
+                &[metric.value().unwrap()],
+                &[right],
+                0.0,
+                &format!("{class}, top {k}"),
+            );
+        }
     }
     let missing = Tensor::from_slice2(&[[f32::NAN; 4]; 4]);
     let mut metric = Accuracy::new(Task::multi_class(4)).top_k(2);
