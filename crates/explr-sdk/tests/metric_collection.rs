@@ -162,6 +162,17 @@ fn a_saved_collection_goes_on_to_the_same_bits() {
         "the saved state of a metric: it has nothing of `confusion matrix of 4 classes`"
     );
     assert!(changed.values().unwrap()[0].1.is_nan());
+
+    let mut text = serde_json::to_value(one.state().unwrap()).unwrap();
+    text[1]["tensors"]["counts"] = text[0]["tensors"]["counts"].clone();
+    let damaged = serde_json::from_value(text).unwrap();
+    let mut whole = collection(5);
+    let error = whole.merge(&damaged).unwrap_err().to_string();
+    assert!(
+        error.contains("`counts` is [4] of Int64, not [27]"),
+        "{error}"
+    );
+    assert!(whole.values().unwrap()[0].1.is_nan());
 }
 
 #[test]

@@ -327,15 +327,19 @@ fn without_data_no_metric_has_a_value() {
 fn equal_scores_rank_by_the_number_of_their_class() {
     let score = Tensor::from_slice2(&[[0.5_f32, 0.5, 0.5, 0.0]; 4]);
     let target = Tensor::from_slice(&[0_i64, 1, 2, 3]);
-    for (k, share) in [(1, 0.25), (2, 0.5), (3, 0.75), (4, 1.0)] {
-        let mut metric = Accuracy::new(Task::multi_class(4)).top_k(k);
-        metric.update(&score, &target).unwrap();
-        assert_close(
-            &[metric.value().unwrap()],
-            &[share],
-            0.0,
-            &format!("top {k}"),
-        );
+    for k in 1..=4 {
+        for class in 0..4 {
+            let mut metric = Accuracy::new(Task::multi_class(4)).top_k(k);
+            let (score, target) = (score.narrow(0, class, 1), target.narrow(0, class, 1));
+            metric.update(&score, &target).unwrap();
+            let right = f64::from(u8::from(class < k));
+            assert_close(
+                &[metric.value().unwrap()],
+                &[right],
+                0.0,
+                &format!("{class}, top {k}"),
+            );
+        }
     }
     let missing = Tensor::from_slice2(&[[f32::NAN; 4]; 4]);
     let mut metric = Accuracy::new(Task::multi_class(4)).top_k(2);
@@ -396,6 +400,35 @@ fn targets_may_be_of_any_kind() {
     // 156 is -100 in eight bits, and a half is no label.
     assert!(value(&Tensor::from_slice(&[0_u8, 1, 0, 156])).is_err());
     assert!(value(&Tensor::from_slice(&[0.0_f32, 1.0, 0.5, 1.0])).is_err());
+}
+
+#[test]
+fn a_score_at_the_threshold_is_no() {
+    let target = Tensor::from_slice(&[1_i64, 1]);
+    let mut recall = ClassScore::recall(Task::binary(0.5), Average::Macro);
+    let score = Tensor::from_slice(&[0.5_f32, 0.5001]);
+    recall.update(&score, &target).unwrap();
+    assert_close(&[recall.value().unwrap()], &[0.5], 0.0, "recall");
+}
+
+#[test]
+fn scores_of_half_precision_have_the_values_of_the_same_numbers() {
+    for case in reference().classification {
+        let (score, target) = case.tensors();
+        for kind in [Kind::Half, Kind::BFloat16] {
+            let half = score.to_kind(kind).set_requires_grad(true);
+            let same = half.to_kind(Kind::Double);
+            for name in case.values.keys() {
+                let value = |score: &Tensor| {
+                    let mut metric = case.metric(name);
+                    metric.update(score, &target).unwrap();
+                    numbers(&metric.compute().unwrap())
+                };
+                let what = format!("{}: {name} of {kind:?}", case.name);
+                assert_close(&value(&half), &value(&same), 0.0, &what);
+            }
+        }
+    }
 }
 
 #[test]
