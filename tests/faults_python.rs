@@ -47,8 +47,14 @@ fn an_exception_has_its_message_its_cause_and_its_place() {
             _ => false,
         });
     assert!(traceback);
-    let log = std::fs::read_to_string(project.only_run().log_path()).unwrap();
-    assert!(log.contains("in raises"), "{log}");
+    let run = project.only_run();
+    for kept in [
+        run.log_path(),
+        run.artifact_dir().join("failures/attempt-1.txt"),
+    ] {
+        let text = std::fs::read_to_string(kept).unwrap();
+        assert!(text.contains("in raises"), "{text}");
+    }
 }
 
 #[test]

@@ -129,12 +129,15 @@ class Host:
             self.log_event({"type": "report", "step": step, "value": number(value)})
         self.last_report = (step, value)
 
-    def log_line(self, level: str, message: str) -> None:
-        """Appends a line of the function's log; one that can't be written is lost."""
+    def log_line(self, level: str, message: str, *, printed: bool = False) -> None:
+        """Appends a line of the function's log; one that can't be written is lost.
+
+        It is shown, too, unless it was printed already.
+        """
         # A text of the system may hold bytes that are no Unicode.
         message = message.encode(errors="replace").decode()
         with self._news:
-            if len(self._logs) < _LOG_BACKLOG:
+            if not printed and len(self._logs) < _LOG_BACKLOG:
                 self._logs.append({"type": "log", "level": level, "message": message})
         with contextlib.suppress(LogError):
             self.log_event({"type": "log", "level": level, "message": message})

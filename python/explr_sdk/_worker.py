@@ -7,6 +7,7 @@ writes the run's journal itself, and tells its outcome.
 from __future__ import annotations
 
 import atexit
+import contextlib
 import faulthandler
 import os
 import sys
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from explr_sdk import _failure, _load, _mlflow, _watchdog, memory, result, seed
+from explr_sdk._artifacts import ArtifactDir
 from explr_sdk._control import FD_VARIABLE, Control, inherited
 from explr_sdk._host import Host
 from explr_sdk._load import Function
@@ -91,7 +93,7 @@ def _execute(
     try:
         call = function or _load.load(code)
     except _failure.LoadError as error:
-        host.log_line("error", _failure.show(error.__cause__ or error))
+        _tell(error.__cause__ or error, run, host)
         return {"err": error.failure}
     try:
         host.send({"type": "started"})
@@ -108,8 +110,20 @@ def _execute(
         if _failure.is_pruned(error):
             step, value = host.last_report or (0, float("nan"))
             return {"pruned": {"step": step, "value": number(value)}}
-        host.log_line("error", _failure.show(error))
+        _tell(error, run, host)
         return {"err": _failure.of_exception(error, call)}
+
+
+def _tell(error: BaseException, run: dict[str, Any], host: Host) -> None:
+    """Prints the traceback and keeps it, as a file too: MLflow shows that."""
+    text = _failure.show(error)
+    host.log_line("error", text, printed=True)
+    name = f"failures/attempt-{run['attempt']}.txt"
+    with contextlib.suppress(LogError, OSError):
+        ArtifactDir(Path(run["artifact_dir"])).place(
+            name, lambda path: path.write_text(text + "\n", errors="replace")
+        )
+        host.log_event({"type": "artifact", "path": name})
 
 
 def _call(function: Function, context: TrainingContext, kind: str) -> Any:
