@@ -51,10 +51,10 @@ impl Tensors {
 
     /// All tensors, when there are exactly `N`.
     pub fn all<const N: usize>(&self) -> Result<[&Tensor; N], DataError> {
-        let tensors: Vec<&Tensor> = self.0.iter().map(|(_, tensor)| tensor).collect();
-        tensors
+        let all: &[_; N] = (&*self.0)
             .try_into()
-            .map_err(|_| self.missing(format!("number {N} to end with")))
+            .map_err(|_| self.missing(format!("number {N} to end with")))?;
+        Ok(all.each_ref().map(|(_, tensor)| tensor))
     }
 
     /// Names and tensors in their order.
