@@ -247,8 +247,7 @@ fn an_epoch_can_be_left_or_fail_at_any_point() {
                 .build()
                 .unwrap();
             let mut batches = loader.epoch(0).unwrap();
-            let taken = batches.by_ref().take(round % 23).filter(Result::is_ok);
-            assert!(taken.count() <= round % 23);
+            batches.by_ref().take(round % 23).for_each(drop);
         }
     };
     // A thread that waits for ever would keep its loader's drop from returning.
