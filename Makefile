@@ -36,7 +36,7 @@ test: setup frameworks ## Run every test: protocol, studies, explr, SDK, example
 	cargo test $(LOCKED) -p explr-protocol
 	cargo test $(LOCKED) -p explr-study
 	cargo test $(LOCKED) --no-fail-fast -p explr
-	cargo test $(LOCKED) -p explr-sdk
+	cargo test $(LOCKED) -p explr-sdk --all-features
 	@set -e; for crate in $(CRATES); do \
 		echo "cargo test --manifest-path $$crate/Cargo.toml"; \
 		LD_LIBRARY_PATH="$(CURDIR)/.libtorch/lib:$$LD_LIBRARY_PATH" \

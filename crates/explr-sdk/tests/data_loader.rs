@@ -149,6 +149,26 @@ fn an_error_is_reported_with_its_sample_and_ends_the_epoch() {
 }
 
 #[test]
+fn after_an_error_the_position_is_that_of_the_batch_that_failed() {
+    for workers in [0, 3] {
+        let dataset = Numbers {
+            fails: Some(17),
+            ..Numbers::of(40)
+        };
+        let mut loader = DataLoader::builder(dataset)
+            .batch_size(5)
+            .workers(workers)
+            .build()
+            .unwrap();
+        let mut batches = loader.epoch(0).unwrap();
+        assert!(batches.by_ref().any(|batch| batch.is_err()));
+        assert!(batches.next().is_none());
+        let state = batches.state();
+        assert_eq!((state.epoch, state.batch), (0, 3), "{workers} workers");
+    }
+}
+
+#[test]
 fn a_panic_is_reported_with_its_sample_and_ends_the_epoch() {
     for workers in [0, 3] {
         let dataset = Numbers {
@@ -247,8 +267,7 @@ fn an_epoch_can_be_left_or_fail_at_any_point() {
                 .build()
                 .unwrap();
             let mut batches = loader.epoch(0).unwrap();
-            let taken = batches.by_ref().take(round % 23).flatten();
-            assert!(taken.count() <= round % 23);
+            batches.by_ref().take(round % 23).for_each(drop);
         }
     };
     // A thread that waits for ever would keep its loader's drop from returning.
@@ -496,6 +515,11 @@ fn tensors_that_do_not_belong_together_are_refused() {
     let (x, y) = (
         Tensor::zeros([5, 3], kind::FLOAT_CPU),
         Tensor::zeros([4], kind::INT64_CPU),
+    );
+    let pair = Tensors::from((x.copy(), y.copy()));
+    assert_eq!(
+        pair.all::<3>().unwrap_err().to_string(),
+        "3 tensors are wanted, and there are 2: `input`, `target`"
     );
     let error = InMemory::pair(&x, &y).unwrap_err().to_string();
     assert!(

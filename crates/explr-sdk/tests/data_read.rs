@@ -270,6 +270,7 @@ fn errors_in_tables_have_file_line_and_column() {
     );
 }
 
+#[cfg(feature = "images")]
 #[test]
 fn pictures_in_folders_are_samples_with_classes() {
     let dir = tempfile::tempdir().unwrap();

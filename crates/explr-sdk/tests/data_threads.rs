@@ -52,7 +52,10 @@ fn workers_start_no_threads_of_openmp_and_leave_the_main_thread_its_own() {
             most("tasks")
         );
     }
-    assert_eq!(tasks(), before);
+    // The kernel lists a thread for a moment after it was joined.
+    while tasks() > before {
+        std::thread::yield_now();
+    }
     assert_eq!(tch::get_num_threads(), 4);
     // It does spread the work where it may.
     Sums.get(0).unwrap();

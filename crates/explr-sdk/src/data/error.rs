@@ -38,10 +38,10 @@ pub enum DataError {
         /// The reason.
         source: Box<dyn StdError + Send + Sync>,
     },
-    /// There is no tensor of this name or at this place.
+    /// There is no tensor of this name.
     #[error("there is no tensor {wanted}; there are: {names}")]
     NoTensor {
-        /// The name or the place.
+        /// The name.
         wanted: String,
         /// The names that there are.
         names: String,

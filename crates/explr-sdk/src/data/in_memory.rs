@@ -1,4 +1,4 @@
-use super::shared::common_len;
+use super::shared::{Index, common_len};
 use super::{DataError, Dataset, SharedTensor, Tensors};
 use crate::Result;
 use std::borrow::Cow;
@@ -170,19 +170,17 @@ impl Dataset for InMemory {
 
 impl InMemory {
     fn gather(&self, indices: &[usize]) -> Result<Tensors> {
-        let mut index: Option<Tensor> = None;
-        let mut batch = Tensors::new();
+        let mut index: Option<Index> = None;
+        let mut batch = Vec::with_capacity(self.fields.len());
         for field in &self.fields {
             let index = match &index {
                 Some(index) if index.device() == field.tensor.device() => index,
                 _ => index.insert(field.tensor.index(indices)?),
             };
-            batch = batch.with(
-                field.name.clone(),
-                field.serve.serve(field.tensor.gather(index)?)?,
-            );
+            let served = field.serve.serve(field.tensor.gather(index)?)?;
+            batch.push((field.name.clone(), served));
         }
-        Ok(batch)
+        Ok(Tensors(batch))
     }
 }
 

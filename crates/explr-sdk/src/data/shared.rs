@@ -40,7 +40,8 @@ impl SharedTensor {
         self.0.f_kind()
     }
 
-    /// Element `index` of the first dimension. It shares the memory.
+    /// Element `index` of the first dimension. It shares the memory, so what
+    /// is to be changed in place must be copied first.
     pub fn get(&self, index: usize) -> Result<Tensor, TchError> {
         self.0.f_select(0, int(index))
     }
@@ -50,26 +51,51 @@ impl SharedTensor {
         self.gather(&self.index(indices)?)
     }
 
-    /// Indices as a tensor for [`gather`](Self::gather), where this one is.
-    pub(crate) fn index(&self, indices: &[usize]) -> Result<Tensor, TchError> {
-        let indices: Vec<i64> = indices.iter().map(|index| int(*index)).collect();
-        let index = Tensor::f_from_slice(&indices)?;
-        match self.0.device() {
-            Device::Cpu => Ok(index),
-            device => pinned(&index, device)?.f_to_device_(device, Kind::Int64, true, false),
-        }
+    /// Indices for [`gather`](Self::gather), where this tensor is.
+    pub(super) fn index(&self, indices: &[usize]) -> Result<Index, TchError> {
+        Index::new(indices, self.0.device())
     }
 
-    pub(crate) fn gather(&self, index: &Tensor) -> Result<Tensor, TchError> {
-        self.0.f_index_select(0, index)
+    pub(super) fn gather(&self, index: &Index) -> Result<Tensor, TchError> {
+        self.0.f_index_select(0, &index.tensor)
     }
 
-    pub(crate) fn device(&self) -> Device {
+    pub(super) fn device(&self) -> Device {
         self.0.device()
     }
 
-    pub(crate) fn tensor(&self) -> Tensor {
+    pub(super) fn tensor(&self) -> Tensor {
         self.0.shallow_clone()
+    }
+}
+
+/// Indices as libtorch takes them, on a device.
+#[derive(Debug)]
+pub(super) struct Index {
+    tensor: Tensor,
+    /// What the tensor is a view of, on the CPU: dropped after it.
+    _numbers: Vec<i64>,
+}
+
+impl Index {
+    fn new(indices: &[usize], device: Device) -> Result<Self, TchError> {
+        let numbers: Vec<i64> = indices.iter().map(|index| int(*index)).collect();
+        let (data, size) = (numbers.as_ptr().cast(), [int(numbers.len())]);
+        // SAFETY: `numbers` has that many elements of this type. It lives as
+        // long as the tensor, which is only read, and never leaves `self`.
+        let view = unsafe { Tensor::f_from_blob(data, &size, &[1], Kind::Int64, Device::Cpu) }?;
+        let tensor = match device {
+            Device::Cpu => view,
+            device => pinned(&view, device)?.f_to_device_(device, Kind::Int64, true, false)?,
+        };
+        Ok(Self {
+            tensor,
+            _numbers: numbers,
+        })
+    }
+
+    pub(super) fn device(&self) -> Device {
+        self.tensor.device()
     }
 }
 

@@ -46,15 +46,22 @@ impl Tensors {
             .iter()
             .find(|(known, _)| known == name)
             .map(|(_, tensor)| tensor)
-            .ok_or_else(|| self.missing(format!("`{name}`")))
+            .ok_or_else(|| DataError::NoTensor {
+                wanted: format!("`{name}`"),
+                names: self.names(),
+            })
     }
 
     /// All tensors, when there are exactly `N`.
     pub fn all<const N: usize>(&self) -> Result<[&Tensor; N], DataError> {
-        let tensors: Vec<&Tensor> = self.0.iter().map(|(_, tensor)| tensor).collect();
-        tensors
-            .try_into()
-            .map_err(|_| self.missing(format!("number {N} to end with")))
+        let all: &[_; N] = (&*self.0).try_into().map_err(|_| {
+            DataError::invalid(format!(
+                "{N} tensors are wanted, and there are {}: {}",
+                self.len(),
+                self.names()
+            ))
+        })?;
+        Ok(all.each_ref().map(|(_, tensor)| tensor))
     }
 
     /// Names and tensors in their order.
@@ -93,13 +100,12 @@ impl Tensors {
         })
     }
 
-    fn missing(&self, wanted: String) -> DataError {
+    fn names(&self) -> String {
         let names: Vec<_> = self.0.iter().map(|(name, _)| format!("`{name}`")).collect();
-        let names = match &*names {
+        match &*names {
             [] => "none".to_owned(),
             names => names.join(", "),
-        };
-        DataError::NoTensor { wanted, names }
+        }
     }
 }
 

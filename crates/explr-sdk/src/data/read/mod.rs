@@ -4,17 +4,19 @@
 //! |---|---|
 //! | [`idx`] | IDX, the format of MNIST, also with gzip |
 //! | [`csv()`] | tables of text, also with gzip |
-//! | [`ImageFolder`] | PNG and JPEG, a folder for each class |
+//! | `ImageFolder` | PNG and JPEG, a folder for each class; with the feature `images` |
 //! | [`safetensors`] | tensors by name |
 //! | [`npy`], [`npz`] | arrays of `NumPy` |
 
 mod idx;
+#[cfg(feature = "images")]
 mod images;
 mod numpy;
 mod safetensors;
 mod table;
 
 pub use idx::idx;
+#[cfg(feature = "images")]
 pub use images::ImageFolder;
 pub use numpy::{npy, npz};
 pub use safetensors::safetensors;
