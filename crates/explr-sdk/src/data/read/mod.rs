@@ -2,10 +2,10 @@
 //!
 //! | | |
 //! |---|---|
-//! | [`idx`] | IDX, the format of MNIST, also with gzip |
+//! | [`idx()`] | IDX, the format of MNIST, also with gzip |
 //! | [`csv()`] | tables of text, also with gzip |
 //! | `ImageFolder` | PNG and JPEG, a folder for each class; with the feature `images` |
-//! | [`safetensors`] | tensors by name |
+//! | [`safetensors()`] | tensors by name |
 //! | [`npy`], [`npz`] | arrays of `NumPy` |
 
 mod idx;
