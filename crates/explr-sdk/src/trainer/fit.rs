@@ -58,10 +58,8 @@ impl Trainer<'_> {
                     self.validate(learner, loader)?;
                 }
             }
-            let every = self.config.validate_every_epochs;
             if self.is_epoch_done()
-                && self.config.validate_every_steps.is_none()
-                && (self.counters.current_epoch + 1).is_multiple_of(every)
+                && self.is_epoch_to_validate()
                 && let Some(loader) = validation.as_deref_mut()
             {
                 self.validate(learner, loader)?;
@@ -231,6 +229,15 @@ impl Trainer<'_> {
     /// Whether the batch before ended a step, and their number is a multiple.
     pub(super) fn has_done(&self, every: u64) -> bool {
         self.window == 0 && self.counters.global_step.is_multiple_of(every)
+    }
+
+    /// Whether a validation is due after the epoch; one is after the last.
+    fn is_epoch_to_validate(&self) -> bool {
+        let epochs = self.counters.current_epoch + 1;
+        let config = &self.config;
+        config.validate_every_steps.is_none()
+            && (epochs.is_multiple_of(config.validate_every_epochs)
+                || config.epochs == Some(epochs))
     }
 
     /// How many epochs there will be at most; it takes note of the steps.
