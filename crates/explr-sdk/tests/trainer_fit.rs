@@ -9,7 +9,7 @@ use common::{MockHost, context};
 use explr_protocol::{Answer, Ask, Event, Outcome, RunContext, TrialRef};
 use explr_sdk::data::{Batch, DataLoader, Dataset, InMemory, IterableDataset, Shard, Tensors};
 use explr_sdk::metrics::{MetricCollection, Regression};
-use explr_sdk::scheduler::Exponential;
+use explr_sdk::scheduler::{Exponential, Plateau};
 use explr_sdk::tch::nn::{self, VarStore};
 use explr_sdk::tch::{Reduction, Tensor, kind};
 use explr_sdk::trainer::callbacks::{GradientNorm, LrMonitor};
@@ -17,10 +17,11 @@ use explr_sdk::trainer::{
     Callback, CheckpointConfig, EarlyStoppingConfig, Ending, Fitted, Learner, Trainer,
     TrainerBuilder, TrainerConfig,
 };
-use explr_sdk::{Optimizer, Result, TrainingContext, TrainingResult, model};
+use explr_sdk::{Direction, Optimizer, Result, TrainingContext, TrainingResult, model};
 use serde_json::json;
 use std::cell::RefCell;
 use std::fs;
+use std::path::Path;
 use std::rc::Rc;
 use std::sync::Mutex;
 
@@ -37,11 +38,17 @@ fn loader() -> Result<DataLoader> {
 /// One weight, which begins at 0.
 struct Slope(Tensor);
 
+impl Slope {
+    fn loss(&self, batch: &Batch) -> Result<Tensor> {
+        let [input, target] = batch.all()?;
+        Ok((input * &self.0).f_mse_loss(target, Reduction::Mean)?)
+    }
+}
+
 impl Learner for Slope {
     fn training_step(&mut self, batch: &Batch, trainer: &mut Trainer<'_>) -> Result<Tensor> {
         assert!(trainer.is_training());
-        let [input, target] = batch.all()?;
-        let loss = (input * &self.0).f_mse_loss(target, Reduction::Mean)?;
+        let loss = self.loss(batch)?;
         trainer.backward(&loss)?;
         trainer.step("net")?;
         Ok(loss)
@@ -530,6 +537,67 @@ fn settings_and_names_that_make_no_sense_are_refused() {
     );
 }
 
+#[test]
+fn a_plateau_schedule_is_told_the_monitored_value() {
+    let dir = tempfile::tempdir().unwrap();
+    let context = context(dir.path(), json!({}));
+    // Each validation after the first is worse.
+    let seen = run(&context, MockHost::default(), &config(4), 0.05, |builder| {
+        builder
+            .schedule("net", Plateau::new(Direction::Minimize, 0.5, 0))
+            .callback(LrMonitor::new(5))
+    });
+    let rates = seen.host.metrics().into_iter();
+    let rates = rates.filter(|(key, ..)| key == "lr");
+    let rates: Vec<_> = rates.map(|(.., bits)| f64::from_bits(bits)).collect();
+    assert_eq!(rates[..3], [0.05, 0.05, 0.025]);
+}
+
+/// Steps at every second step only.
+struct Lazy(Slope);
+
+impl Learner for Lazy {
+    fn training_step(&mut self, batch: &Batch, trainer: &mut Trainer<'_>) -> Result<Tensor> {
+        if trainer.global_step() % 2 == 1 {
+            return self.0.training_step(batch, trainer);
+        }
+        let loss = self.0.loss(batch)?;
+        trainer.backward(&loss)?;
+        Ok(loss)
+    }
+
+    fn validation_step(&mut self, batch: &Batch, _: &mut Trainer<'_>) -> Result<Tensor> {
+        self.0.loss(batch)
+    }
+}
+
+#[test]
+fn gradients_that_no_step_used_are_forgotten() {
+    let dir = tempfile::tempdir().unwrap();
+    let outcome = MockHost::default().run(&context(dir.path(), json!({})), |ctx| {
+        let vs = VarStore::new(ctx.device());
+        let weight = vs.root().zeros("weight", &[1]);
+        let optimizer = Optimizer::new(nn::Sgd::default(), &vs, 0.01)?;
+        let two = TrainerConfig {
+            max_steps: Some(2),
+            ..TrainerConfig::default()
+        };
+        let mut trainer = Trainer::builder(two)
+            .model("net", vs)
+            .optimizer("net", optimizer)
+            .build(ctx)?;
+        let mut learner = Lazy(Slope(weight));
+        let _fitted = trainer.fit(&mut learner, &mut loader()?, None)?;
+        Ok(TrainingResult::new(f64::try_from(&learner.0.0)?))
+    });
+    let Outcome::Ok(result) = outcome else {
+        panic!("{outcome:?}")
+    };
+    // The second batch alone: 2 and 3, with the targets 4 and 6.
+    let gradient = -2.0 * (2.0 * 4.0 + 3.0 * 6.0) / 2.0;
+    assert!((result.primary_metric + 0.01 * gradient).abs() < 1e-6);
+}
+
 /// The numbers from 0, without an end that is known before.
 struct Stream(usize);
 
@@ -547,31 +615,42 @@ impl IterableDataset for Stream {
 }
 
 #[test]
-fn a_stream_gives_the_weights_of_the_same_data_in_memory() {
+fn a_stream_gives_the_weights_of_the_same_data_in_memory_interrupted_or_not() {
     let accumulate = TrainerConfig {
         accumulate: 3,
         ..config(2)
     };
     let wanted = train(&accumulate, 0.01).weight;
-    let dir = tempfile::tempdir().unwrap();
-    let outcome = MockHost::default().run(&context(dir.path(), json!({})), |ctx| {
-        let vs = VarStore::new(ctx.device());
-        let weight = vs.root().zeros("weight", &[1]);
-        let optimizer = Optimizer::new(nn::Sgd::default(), &vs, 0.01)?;
-        let mut trainer = Trainer::builder(accumulate.clone())
-            .model("net", vs)
-            .optimizer("net", optimizer)
-            .build(ctx)?;
-        let mut train = DataLoader::stream(Stream(10)).batch_size(2).build()?;
-        let mut learner = Slope(weight);
-        let fitted = trainer.fit(&mut learner, &mut train, None)?;
-        assert_eq!((fitted.epochs, fitted.steps), (2, 4));
-        Ok(TrainingResult::new(f64::try_from(&learner.0)?))
-    });
-    let Outcome::Ok(result) = outcome else {
-        panic!("{outcome:?}")
+    let train = |dir: &Path, max_steps| {
+        let outcome = MockHost::default().run(&context(dir, json!({})), |ctx| {
+            let vs = VarStore::new(ctx.device());
+            let weight = vs.root().zeros("weight", &[1]);
+            let optimizer = Optimizer::new(nn::Sgd::default(), &vs, 0.01)?;
+            let limited = TrainerConfig {
+                max_steps: Some(max_steps),
+                ..accumulate.clone()
+            };
+            let mut trainer = Trainer::builder(limited)
+                .model("net", vs)
+                .optimizer("net", optimizer)
+                .build(ctx)?;
+            let mut train = DataLoader::stream(Stream(10)).batch_size(2).build()?;
+            let mut learner = Slope(weight);
+            let fitted = trainer.fit(&mut learner, &mut train, None)?;
+            assert_eq!((fitted.epochs, fitted.steps), (max_steps / 2, max_steps));
+            Ok(TrainingResult::new(f64::try_from(&learner.0)?))
+        });
+        let Outcome::Ok(result) = outcome else {
+            panic!("{outcome:?}")
+        };
+        result.primary_metric
     };
-    assert_eq!(result.primary_metric.to_bits(), wanted.to_bits());
+    let dir = tempfile::tempdir().unwrap();
+    assert_eq!(train(dir.path(), 4), wanted);
+    let dir = tempfile::tempdir().unwrap();
+    let weights: Vec<f64> = (1..=4).map(|steps| train(dir.path(), steps)).collect();
+    assert_ne!(weights[2], wanted);
+    assert_eq!(weights[3], wanted);
 }
 
 /// A loop of one's own does what `fit` does.
