@@ -330,6 +330,22 @@ fn losses_values_rates_and_norms_are_logged_at_their_steps() {
     assert_eq!(result.primary_metric, fitted.best.unwrap());
     assert_eq!(result.metrics["val_mse"], *b);
     assert_eq!(result.epochs_completed, Some(2));
+    // Started again, it has the last line to log once more, and the same result.
+    let again = run(&context, MockHost::default(), &every, 1e-3, |builder| {
+        builder
+            .metrics(MetricCollection::new().with("mse", Regression::mse()))
+            .schedule("net", Exponential::new(0.5))
+            .callback(LrMonitor::new(4))
+            .callback(GradientNorm::new(5))
+    });
+    assert_eq!(
+        again.host.metrics(),
+        host.metrics().split_off(host.metrics().len() - 1)
+    );
+    let Outcome::Ok(repeated) = again.outcome else {
+        panic!("{:?}", again.outcome)
+    };
+    assert_eq!(repeated, result);
     let shown = host.progress.lock().unwrap().join("\n");
     assert!(shown.contains(r#""step":9,"steps":10"#), "{shown}");
 }

@@ -126,5 +126,18 @@ fn two_models_with_two_optimisers_train_and_go_on_exactly() {
         }
         last = Some((result.metrics["g"], result.metrics["d"]));
     }
+    // The checkpoints are of two optimisers.
+    let outcome = MockHost::default().run(&context(dir.path(), json!({})), |ctx| {
+        let mut vs = VarStore::new(ctx.device());
+        let mut optimizer = Optimizer::new(nn::Adam::default(), &vs, 0.05)?;
+        let _resumed = ctx.checkpoints().resume(&mut vs, &mut optimizer)?;
+        Ok(TrainingResult::new(0.0))
+    });
+    let Outcome::Err(error) = outcome else {
+        panic!("{outcome:?}")
+    };
+    let wanted =
+        "it is of the optimisers discriminator, generator, this training has one optimiser";
+    assert!(error.message.ends_with(wanted), "{}", error.message);
     assert_eq!(last, Some((whole.metrics["g"], whole.metrics["d"])));
 }

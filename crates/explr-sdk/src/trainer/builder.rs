@@ -121,7 +121,6 @@ impl TrainerBuilder {
             epoch_done: false,
             ending: None,
             saved: None,
-            values: Vec::new(),
             config,
         })
     }

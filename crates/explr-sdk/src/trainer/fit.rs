@@ -194,7 +194,7 @@ impl Trainer<'_> {
             monitor: self.config.monitor.clone(),
             direction: self.config.direction,
             best: self.counters.best,
-            values: self.values.clone(),
+            values: self.counters.values.clone(),
             best_model: self.checkpoints.best_model(),
         })
     }

@@ -143,8 +143,6 @@ pub struct Trainer<'c> {
     ending: Option<Ending>,
     /// Epoch and step of the newest checkpoint.
     saved: Option<(u64, u64)>,
-    /// The values of the newest validation in this process.
-    values: Vec<(String, f64)>,
 }
 
 /// An optimiser and what drives its rates.

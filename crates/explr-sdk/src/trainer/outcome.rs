@@ -31,7 +31,7 @@ pub struct Fitted {
     pub direction: Direction,
     /// The best monitored value.
     pub best: Option<f64>,
-    /// The values of the last validation in this process.
+    /// The values of the last validation.
     pub values: Vec<(String, f64)>,
     /// The models' file in the best checkpoint that is there.
     pub best_model: Option<PathBuf>,

@@ -15,9 +15,9 @@ pub(super) struct Counters {
     pub(super) local_batches: u64,
     /// The step of the newest validation.
     pub(super) validated: Option<u64>,
-    /// The monitored value of that; not kept, as a resumed run has its own.
-    #[serde(skip)]
-    pub(super) newest: Option<f64>,
+    /// The values of that, by name.
+    #[serde(with = "values")]
+    pub(super) values: Vec<(String, f64)>,
     /// The best monitored value; never NaN.
     #[serde(with = "best")]
     pub(super) best: Option<f64>,
@@ -66,6 +66,9 @@ impl Trainer<'_> {
                 .map(|callback| callback.state())
                 .collect::<Result<_>>()?,
         };
+        let monitor = &self.config.monitor;
+        let newest = counters.values.iter().find(|(name, _)| name == monitor);
+        let newest = newest.map(|(_, value)| *value);
         let validated = counters.validated == Some(counters.global_step);
         let models = single(self.models.iter().map(|(name, vs)| (name.as_str(), vs)));
         let optimizers = single(
@@ -76,7 +79,7 @@ impl Trainer<'_> {
         self.checkpoints.save_named(
             place.0,
             place.1,
-            counters.newest.filter(|_| validated),
+            newest.filter(|_| validated),
             &models,
             &optimizers,
             &state,
@@ -114,7 +117,6 @@ impl Trainer<'_> {
         }
         self.position = state.loader;
         self.counters = state.counters;
-        self.counters.newest = resumed.metric;
         self.saved = Some((resumed.epoch, resumed.step));
         Ok(())
     }
@@ -154,12 +156,13 @@ fn single<'a, T>(all: impl Iterator<Item = (&'a str, T)>) -> Vec<(&'a str, T)> {
     all
 }
 
-/// An optional number that may be infinite.
-mod best {
-    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+/// A number that may be infinite, or none.
+#[derive(Serialize, Deserialize)]
+struct Number(#[serde(with = "explr_protocol::number")] f64);
 
-    #[derive(Serialize, Deserialize)]
-    struct Number(#[serde(with = "explr_protocol::number")] f64);
+mod best {
+    use super::Number;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
     #[expect(clippy::ref_option, reason = "serde's signature")]
     pub(super) fn serialize<S: Serializer>(
@@ -173,5 +176,25 @@ mod best {
         deserializer: D,
     ) -> Result<Option<f64>, D::Error> {
         Ok(Option::<Number>::deserialize(deserializer)?.map(|Number(value)| value))
+    }
+}
+
+mod values {
+    use super::Number;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(
+        values: &[(String, f64)],
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(values.iter().map(|(name, value)| (name, Number(*value))))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Vec<(String, f64)>, D::Error> {
+        let values = Vec::<(String, Number)>::deserialize(deserializer)?;
+        let values = values.into_iter();
+        Ok(values.map(|(name, Number(value))| (name, value)).collect())
     }
 }

@@ -21,7 +21,6 @@ impl Trainer<'_> {
             .into());
         };
         self.counters.validated = Some(self.counters.global_step);
-        self.counters.newest = Some(*value);
         if self.is_better(*value) {
             self.counters.best = Some(*value);
         }
@@ -31,7 +30,7 @@ impl Trainer<'_> {
             }
         }
         self.saved = None;
-        self.values.clone_from(&values);
+        self.counters.values.clone_from(&values);
         self.call(|callback, trainer| callback.post_validation_epoch(trainer, &values))?;
         Ok(values)
     }

@@ -127,13 +127,20 @@ impl Description {
         if found.len() == names.len() && names.len() == saved.len() {
             return Ok(found);
         }
+        let saved: Vec<_> = saved.into_keys().collect();
         Err(format!(
-            "it has {} optimisers ({}), this training {} ({})",
-            saved.len(),
-            saved.keys().copied().collect::<Vec<_>>().join(", "),
-            names.len(),
-            names.join(", ")
+            "it is of {}, this training has {}",
+            optimizers_in_words(&saved),
+            optimizers_in_words(names)
         ))
+    }
+}
+
+fn optimizers_in_words(names: &[&str]) -> String {
+    match names {
+        [] => "no optimiser".to_owned(),
+        [""] => "one optimiser".to_owned(),
+        _ => format!("the optimisers {}", names.join(", ")),
     }
 }
 
