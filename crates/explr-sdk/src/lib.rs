@@ -51,6 +51,8 @@ mod suggest;
 #[cfg(feature = "torch")]
 mod torch;
 mod tracker;
+#[cfg(feature = "torch")]
+pub mod trainer;
 
 pub use context::TrainingContext;
 pub use epochs::Epochs;

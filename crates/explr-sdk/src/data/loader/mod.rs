@@ -187,6 +187,11 @@ impl DataLoader {
         Ok(())
     }
 
+    /// Sets the batches to an optimiser step, as the builder does.
+    pub(crate) fn set_accumulate(&mut self, batches: u64) {
+        self.accumulate = batches;
+    }
+
     /// Sets the number of optimiser steps done before the next epoch, where
     /// it is not what follows from the number of batches: when steps were
     /// left out, for example.

@@ -7,6 +7,7 @@ use crate::torch::shim;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::io::{self, Write as _};
@@ -53,7 +54,12 @@ pub(super) struct Description {
     pub(super) journal_len: u64,
     sdk_version: String,
     torch_version: String,
-    pub(super) optimizer: OptimizerState,
+    /// Of the optimiser, where there is one without a name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    optimizer: Option<OptimizerState>,
+    /// Of several, by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    optimizers: BTreeMap<String, OptimizerState>,
     /// The train function's own.
     pub(super) state: Value,
 }
@@ -63,8 +69,8 @@ impl Content {
     pub(super) fn take(
         run_id: &str,
         journal_len: u64,
-        vs: &VarStore,
-        optimizer: &Optimizer,
+        models: &[(&str, &VarStore)],
+        optimizers: &[(&str, &Optimizer)],
         device: Device,
         state: &impl Serialize,
     ) -> Result<Self, TchError> {
@@ -72,9 +78,24 @@ impl Content {
         if device.is_cuda() {
             generators.push(("cuda".to_owned(), shim::generator_state(device)?));
         }
-        let (description, tensors) = optimizer.snapshot()?;
+        let mut model = Vec::new();
+        for (name, vs) in models {
+            model.extend(prefixed(name, variables(vs)?));
+        }
+        let mut optimizer = None;
+        let mut named = BTreeMap::new();
+        let mut tensors = Vec::new();
+        for (name, each) in optimizers {
+            let (state, own) = each.snapshot()?;
+            tensors.extend(prefixed(name, own));
+            if name.is_empty() {
+                optimizer = Some(state);
+            } else {
+                named.insert((*name).to_owned(), state);
+            }
+        }
         Ok(Self {
-            model: variables(vs)?,
+            model,
             optimizer: tensors,
             generators,
             description: Description {
@@ -86,12 +107,70 @@ impl Content {
                 journal_len,
                 sdk_version: env!("CARGO_PKG_VERSION").to_owned(),
                 torch_version: env!("EXPLR_TORCH_VERSION").to_owned(),
-                optimizer: description,
+                optimizer,
+                optimizers: named,
                 state: serde_json::to_value(state)
                     .map_err(|error| TchError::Io(io::Error::other(error)))?,
             },
         })
     }
+}
+
+impl Description {
+    /// The states of the optimisers by name, if they are those of these names.
+    pub(super) fn optimizers(&self, names: &[&str]) -> Result<Vec<&OptimizerState>, String> {
+        let unnamed = self.optimizer.as_ref().map(|state| ("", state));
+        let named = self.optimizers.iter().map(|(name, s)| (name.as_str(), s));
+        let saved: BTreeMap<_, _> = unnamed.into_iter().chain(named).collect();
+        let found = names.iter().filter_map(|name| saved.get(name).copied());
+        let found: Vec<_> = found.collect();
+        if found.len() == names.len() && names.len() == saved.len() {
+            return Ok(found);
+        }
+        let saved: Vec<_> = saved.into_keys().collect();
+        Err(format!(
+            "it is of {}, this training has {}",
+            optimizers_in_words(&saved),
+            optimizers_in_words(names)
+        ))
+    }
+}
+
+fn optimizers_in_words(names: &[&str]) -> String {
+    match names {
+        [] => "no optimiser".to_owned(),
+        [""] => "one optimiser".to_owned(),
+        _ => format!("the optimisers {}", names.join(", ")),
+    }
+}
+
+/// Tensors under the name of what they belong to, if that has one.
+fn prefixed(name: &str, tensors: Vec<(String, Tensor)>) -> Vec<(String, Tensor)> {
+    if name.is_empty() {
+        return tensors;
+    }
+    let tensors = tensors.into_iter();
+    tensors
+        .map(|(key, tensor)| (format!("{name}/{key}"), tensor))
+        .collect()
+}
+
+/// Takes those out that belong to a name, under their own names.
+pub(super) fn take_prefixed(
+    name: &str,
+    tensors: &mut Vec<(String, Tensor)>,
+) -> Vec<(String, Tensor)> {
+    if name.is_empty() {
+        return std::mem::take(tensors);
+    }
+    let prefix = format!("{name}/");
+    let (own, others): (Vec<_>, Vec<_>) = std::mem::take(tensors)
+        .into_iter()
+        .partition(|(key, _)| key.starts_with(&prefix));
+    *tensors = others;
+    own.into_iter()
+        .map(|(key, tensor)| (key[prefix.len()..].to_owned(), tensor))
+        .collect()
 }
 
 /// Sets the generator that has this name in a checkpoint.

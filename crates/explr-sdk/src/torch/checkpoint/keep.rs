@@ -6,8 +6,10 @@ use explr_protocol::Direction;
 pub(super) struct Kept {
     /// How many of the newest stay, from 1.
     pub(super) last: usize,
-    /// Whether the best stays, and what is best.
+    /// What is best, if it is to stay.
     pub(super) best: Option<Direction>,
+    /// How many of the best stay then.
+    pub(super) top: usize,
     /// Those there are, from old to new.
     pub(super) found: Vec<Folder>,
 }
@@ -17,6 +19,7 @@ impl Default for Kept {
         Self {
             last: 2,
             best: None,
+            top: 1,
             found: Vec::new(),
         }
     }
@@ -27,12 +30,13 @@ impl Kept {
     pub(super) fn add(&mut self, folder: Folder) -> Vec<Folder> {
         self.found.retain(|other| other.path != folder.path);
         self.found.push(folder);
-        let best = self.best().map(|folder| folder.path.clone());
+        let best: Vec<_> = self.ranked().into_iter().take(self.top).collect();
+        let best: Vec<_> = best.into_iter().map(|folder| folder.path.clone()).collect();
         let newest = self.found.len().saturating_sub(self.last);
         let mut kept = Vec::with_capacity(self.found.len());
         let mut gone = Vec::new();
         for (index, folder) in self.found.drain(..).enumerate() {
-            if index >= newest || Some(&folder.path) == best.as_ref() {
+            if index >= newest || best.contains(&folder.path) {
                 kept.push(folder);
             } else {
                 gone.push(folder);
@@ -44,15 +48,24 @@ impl Kept {
 
     /// The best one; of equal ones the first. NaN is never best.
     pub(super) fn best(&self) -> Option<&Folder> {
-        let sign = match self.best? {
-            Direction::Minimize => 1.0,
-            Direction::Maximize => -1.0,
+        self.ranked().into_iter().next()
+    }
+
+    /// Those with a metric, the best first.
+    fn ranked(&self) -> Vec<&Folder> {
+        let sign = match self.best {
+            Some(Direction::Minimize) => 1.0,
+            Some(Direction::Maximize) => -1.0,
+            None => return Vec::new(),
         };
-        self.found
+        let metric = |folder: &Folder| folder.metric.filter(|metric| !metric.is_nan());
+        let mut ranked: Vec<_> = self
+            .found
             .iter()
-            .filter_map(|folder| Some((folder.metric.filter(|m| !m.is_nan())? * sign, folder)))
-            .min_by(|(a, _), (b, _)| a.total_cmp(b))
-            .map(|(_, folder)| folder)
+            .filter_map(|folder| Some((metric(folder)? * sign, folder)))
+            .collect();
+        ranked.sort_by(|(a, _), (b, _)| a.total_cmp(b));
+        ranked.into_iter().map(|(_, folder)| folder).collect()
     }
 }
 
@@ -62,10 +75,16 @@ mod tests {
     use explr_protocol::Direction;
     use std::path::Path;
 
-    fn kept(last: usize, best: Option<Direction>, metrics: &[f64]) -> (Vec<u64>, Option<u64>) {
+    fn kept(
+        last: usize,
+        best: Option<Direction>,
+        top: usize,
+        metrics: &[f64],
+    ) -> (Vec<u64>, Option<u64>) {
         let mut kept = Kept {
             last,
             best,
+            top,
             found: Vec::new(),
         };
         for (epoch, metric) in (1..).zip(metrics) {
@@ -78,11 +97,12 @@ mod tests {
     #[test]
     fn the_newest_and_the_best_stay() {
         let losses = [3.0, f64::NAN, 1.0, 1.0, 4.0, 5.0];
-        assert_eq!(kept(2, None, &losses), (vec![5, 6], None));
+        assert_eq!(kept(2, None, 1, &losses), (vec![5, 6], None));
         let least = Some(Direction::Minimize);
-        assert_eq!(kept(2, least, &losses), (vec![3, 5, 6], Some(3)));
+        assert_eq!(kept(2, least, 1, &losses), (vec![3, 5, 6], Some(3)));
+        assert_eq!(kept(1, least, 3, &losses), (vec![1, 3, 4, 6], Some(3)));
         let most = Some(Direction::Maximize);
-        assert_eq!(kept(1, most, &losses), (vec![6], Some(6)));
+        assert_eq!(kept(1, most, 1, &losses), (vec![6], Some(6)));
     }
 
     #[test]

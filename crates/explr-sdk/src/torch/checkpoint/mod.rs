@@ -156,8 +156,14 @@ impl Checkpoints {
     }
 
     /// Also keeps the one with the best metric.
-    pub fn keep_best(mut self, direction: Direction) -> Self {
+    pub fn keep_best(self, direction: Direction) -> Self {
+        self.keep_top(1, direction)
+    }
+
+    /// Also keeps the `count` with the best metrics.
+    pub fn keep_top(mut self, count: usize, direction: Direction) -> Self {
         self.kept.best = Some(direction);
+        self.kept.top = count;
         self
     }
 
@@ -172,6 +178,15 @@ impl Checkpoints {
         vs: &mut VarStore,
         optimizer: &mut Optimizer,
     ) -> Result<Option<Resumed>, CheckpointError> {
+        self.resume_named(&mut [("", vs)], &mut [("", optimizer)])
+    }
+
+    /// [`resume`](Self::resume) of several models and optimisers by name.
+    pub(crate) fn resume_named(
+        &mut self,
+        models: &mut [(&str, &mut VarStore)],
+        optimizers: &mut [(&str, &mut Optimizer)],
+    ) -> Result<Option<Resumed>, CheckpointError> {
         let mut folders = Folder::list(&self.dir)?;
         while let Some(newest) = folders.pop() {
             let content = match newest.read() {
@@ -185,7 +200,7 @@ impl Checkpoints {
             };
             self.kept.found = folders;
             self.kept.found.push(newest.clone());
-            return self.load(&newest, content, vs, optimizer).map(Some);
+            return self.load(&newest, content, models, optimizers).map(Some);
         }
         self.resume.tell_start(&self.host).map_err(LogError::from)?;
         Ok(None)
@@ -205,10 +220,30 @@ impl Checkpoints {
         optimizer: &Optimizer,
         state: &impl Serialize,
     ) -> Result<PathBuf, CheckpointError> {
+        self.save_named(epoch, step, metric, &[("", vs)], &[("", optimizer)], state)
+    }
+
+    /// [`save`](Self::save) of several models and optimisers by name.
+    pub(crate) fn save_named(
+        &mut self,
+        epoch: u64,
+        step: u64,
+        metric: Option<f64>,
+        models: &[(&str, &VarStore)],
+        optimizers: &[(&str, &Optimizer)],
+        state: &impl Serialize,
+    ) -> Result<PathBuf, CheckpointError> {
         let journal_len = self.host.journal_len().map_err(LogError::from)?;
         let folder = Folder::new(&self.dir, epoch, step, metric);
-        let content = Content::take(&self.run_id, journal_len, vs, optimizer, self.device, state)
-            .map_err(|source| CheckpointError::Torch {
+        let content = Content::take(
+            &self.run_id,
+            journal_len,
+            models,
+            optimizers,
+            self.device,
+            state,
+        )
+        .map_err(|source| CheckpointError::Torch {
             path: folder.path.clone(),
             source,
         })?;
@@ -244,25 +279,45 @@ impl Checkpoints {
         &self,
         folder: &Folder,
         content: Content,
-        vs: &mut VarStore,
-        optimizer: &mut Optimizer,
+        models: &mut [(&str, &mut VarStore)],
+        optimizers: &mut [(&str, &mut Optimizer)],
     ) -> Result<Resumed, CheckpointError> {
         let torch = |source| CheckpointError::Torch {
             path: folder.path.clone(),
             source,
         };
-        let description = content.description;
-        if let Some(problem) = optimizer.misfit(&description.optimizer).map_err(torch)? {
-            return Err(CheckpointError::Optimizer {
-                path: folder.path.clone(),
-                problem,
-            });
+        let Content {
+            mut model,
+            optimizer: mut tensors,
+            generators,
+            description,
+        } = content;
+        let misfit = |problem| CheckpointError::Optimizer {
+            path: folder.path.clone(),
+            problem,
+        };
+        let names: Vec<_> = optimizers.iter().map(|(name, _)| *name).collect();
+        let states = description.optimizers(&names).map_err(misfit)?;
+        for ((_, optimizer), state) in optimizers.iter_mut().zip(&states) {
+            if let Some(problem) = optimizer.misfit(state).map_err(torch)? {
+                return Err(misfit(problem));
+            }
         }
-        super::model::assign(vs, content.model, &folder.path)?;
-        optimizer
-            .restore(&description.optimizer, &content.optimizer)
-            .map_err(torch)?;
-        for (name, state) in &content.generators {
+        for (name, vs) in models {
+            let own = folder::take_prefixed(name, &mut model);
+            super::model::assign(vs, own, &folder.path)?;
+        }
+        if let Some((name, _)) = model.first() {
+            return Err(CheckpointError::Model(ModelError::Misfit {
+                path: folder.path.clone(),
+                problem: format!("it has a further model, with `{name}`"),
+            }));
+        }
+        for ((name, optimizer), state) in optimizers.iter_mut().zip(states) {
+            let own = folder::take_prefixed(name, &mut tensors);
+            optimizer.restore(state, &own).map_err(torch)?;
+        }
+        for (name, state) in &generators {
             folder::set_generator(name, self.device, state).map_err(torch)?;
         }
         // Of another run: nothing in this journal is lived again.

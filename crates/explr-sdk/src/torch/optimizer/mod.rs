@@ -180,6 +180,15 @@ impl Optimizer {
         Ok(())
     }
 
+    /// Multiplies all gradients.
+    pub(crate) fn scale_gradients(&mut self, factor: f64) -> Result<(), TchError> {
+        let _guard = tch::no_grad_guard();
+        for mut gradient in self.gradients()? {
+            let _ = gradient.f_mul_scalar_(factor)?;
+        }
+        Ok(())
+    }
+
     /// The learning rate of the first group.
     pub fn lr(&self) -> Result<f64, TchError> {
         Ok(self.raw.options(0)?.lr)
