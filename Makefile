@@ -15,7 +15,7 @@ export TORCH_INDEX ?=
 
 CRATES := $(patsubst %/Cargo.toml,%,$(wildcard examples/*/Cargo.toml))
 
-.PHONY: help setup frameworks build run test test-frameworks lint soak bench docs install images rehearse clean lock
+.PHONY: help setup frameworks build run test test-frameworks test-gpu lint soak bench docs install images rehearse clean lock
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -48,6 +48,9 @@ test: setup frameworks ## Run every test: protocol, studies, explr, SDK, example
 test-frameworks: setup frameworks ## Run the tests of Keras, Lightning and transformers, and all examples in Python
 	cd python && ../.venv-frameworks/bin/python -m unittest discover --start-directory tests/frameworks --top-level-directory .
 	cargo test $(LOCKED) -p explr --test python_examples -- --include-ignored
+
+test-gpu: setup ## Run the tests that need a GPU, and keep what they print in docs/reports
+	@scripts/test_gpu
 
 lint: setup ## Check format, clippy, docs, dependencies, shell scripts
 	@LOCKED="$(LOCKED)" scripts/lint
