@@ -7,22 +7,19 @@ use tch::Tensor;
 #[derive(Debug)]
 pub struct NanStop {
     every: u64,
-    /// Whether all losses were finite, on the device.
-    finite: Option<Tensor>,
+    /// Sum of the losses, on the device: not finite if one of them is not.
+    sum: Option<Tensor>,
 }
 
 impl NanStop {
     /// Looks at every `every`th step.
     pub fn new(every: u64) -> Self {
-        Self {
-            every,
-            finite: None,
-        }
+        Self { every, sum: None }
     }
 
     fn check(&mut self, step: u64) -> Result<()> {
-        if let Some(finite) = self.finite.take()
-            && !bool::try_from(finite)?
+        if let Some(sum) = self.sum.take()
+            && !f64::try_from(sum)?.is_finite()
         {
             return Err(TrainerError::NotFinite {
                 steps: self.every,
@@ -36,10 +33,9 @@ impl NanStop {
 
 impl Callback for NanStop {
     fn post_train_step(&mut self, trainer: &mut Trainer<'_>, loss: &Tensor) -> Result<()> {
-        let finite = loss.f_isfinite()?.f_all()?;
-        self.finite = Some(match self.finite.take() {
-            Some(before) => before.f_logical_and(&finite)?,
-            None => finite,
+        self.sum = Some(match self.sum.take() {
+            Some(sum) => sum.f_add(loss)?,
+            None => loss.shallow_clone(),
         });
         match trainer.due(self.every) {
             Some(step) => self.check(step),
