@@ -62,9 +62,7 @@
 
 #include <cmath>
 #include <cstdlib>
-#include <cstring>
 #include <deque>
-#include <exception>
 #include <limits>
 #include <map>
 #include <memory>
@@ -73,6 +71,8 @@
 #include <string>
 #include <utility>
 #include <vector>
+
+#include "guarded.h"
 
 using torch::Tensor;
 namespace optim = torch::optim;
@@ -88,19 +88,6 @@ namespace {
 //   RMSprop      square_avg, momentum_buffer, grad_avg
 //   SGD          momentum_buffer
 constexpr size_t kSlots = 7;
-
-template <class F>
-char* guarded(F run) {
-  try {
-    run();
-    return nullptr;
-  } catch (const std::exception& error) {
-    char* message = strdup(error.what());
-    return message != nullptr ? message : strdup("out of memory");
-  } catch (...) {
-    return strdup("an exception of an unknown type");
-  }
-}
 
 const Tensor& parameter(optim::Optimizer& optimizer, size_t index) {
   for (auto& group : optimizer.param_groups()) {
