@@ -19,7 +19,7 @@ pub(super) struct Counters {
     #[serde(with = "values")]
     pub(super) values: Vec<(String, f64)>,
     /// The best monitored value; never NaN.
-    #[serde(with = "best")]
+    #[serde(with = "explr_protocol::number::option")]
     pub(super) best: Option<f64>,
     /// Why a callback stopped the training.
     pub(super) stopped: Option<String>,
@@ -156,28 +156,9 @@ fn single<'a, T>(all: impl Iterator<Item = (&'a str, T)>) -> Vec<(&'a str, T)> {
     all
 }
 
-/// A number that may be infinite, or none.
+/// A number that may be infinite.
 #[derive(Serialize, Deserialize)]
 struct Number(#[serde(with = "explr_protocol::number")] f64);
-
-mod best {
-    use super::Number;
-    use serde::{Deserialize, Deserializer, Serialize, Serializer};
-
-    #[expect(clippy::ref_option, reason = "serde's signature")]
-    pub(super) fn serialize<S: Serializer>(
-        value: &Option<f64>,
-        serializer: S,
-    ) -> Result<S::Ok, S::Error> {
-        value.map(Number).serialize(serializer)
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
-        deserializer: D,
-    ) -> Result<Option<f64>, D::Error> {
-        Ok(Option::<Number>::deserialize(deserializer)?.map(|Number(value)| value))
-    }
-}
 
 mod values {
     use super::Number;

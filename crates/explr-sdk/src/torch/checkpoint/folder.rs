@@ -48,7 +48,7 @@ pub(super) struct Description {
     pub(super) run_id: String,
     epoch: u64,
     step: u64,
-    #[serde(with = "metric")]
+    #[serde(with = "explr_protocol::number::option")]
     metric: Option<f64>,
     /// The journal's length: what it has after this is lived again.
     pub(super) journal_len: u64,
@@ -337,26 +337,4 @@ fn hash(path: &Path) -> io::Result<String> {
     let mut hasher = Sha256::new();
     io::copy(&mut File::open(path)?, &mut hasher)?;
     Ok(format!("{:x}", hasher.finalize()))
-}
-
-/// An optional number that may be NaN.
-mod metric {
-    use serde::{Deserialize, Deserializer, Serialize, Serializer};
-
-    #[derive(Serialize, Deserialize)]
-    struct Number(#[serde(with = "explr_protocol::number")] f64);
-
-    #[expect(clippy::ref_option, reason = "serde's signature")]
-    pub(super) fn serialize<S: Serializer>(
-        value: &Option<f64>,
-        serializer: S,
-    ) -> Result<S::Ok, S::Error> {
-        value.map(Number).serialize(serializer)
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
-        deserializer: D,
-    ) -> Result<Option<f64>, D::Error> {
-        Ok(Option::<Number>::deserialize(deserializer)?.map(|Number(value)| value))
-    }
 }
