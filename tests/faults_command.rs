@@ -5,7 +5,10 @@
 
 mod common;
 
-use common::{Project, events, is_alive, metrics, processes_of, stderr, wait_for};
+use common::{
+    Project, assert_bounded, assert_reconciled, events, is_alive, metrics, processes_of, stderr,
+    wait_for,
+};
 use explr_protocol::{Event, FailureClass, RunState};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -210,11 +213,7 @@ fn endless_output_is_drained_and_bounded() {
         let output = project.run(&[]);
         assert_eq!(output.status.code(), Some(0));
         let run = project.only_run();
-        let kept: u64 = ["worker.log", "worker.log.1"]
-            .iter()
-            .map(|name| std::fs::metadata(run.path().join(name)).unwrap().len())
-            .sum();
-        assert!(kept <= 64 << 20, "{kept}");
+        assert_bounded(&run);
         let shown = stderr(&output);
         assert!(shown.contains("more lines in its log"), "{shown}");
         assert!(shown.len() < 1 << 20, "{}", shown.len());
@@ -257,10 +256,7 @@ fn what_a_command_started_does_not_survive_a_kill() {
             let left = if worker_too { 2 } else { 1 };
             (processes_of(&run).len() <= left).then_some(())
         });
-        let list = project.explr().args(["runs", "list"]).output().unwrap();
-        assert_eq!(list.status.code(), Some(0), "{}", stderr(&list));
-        assert_eq!(run.summary().unwrap().state, RunState::Interrupted);
-        wait_for("all to end", || processes_of(&run).is_empty().then_some(()));
+        assert_reconciled(&project, &run);
     }
 }
 

@@ -5,7 +5,7 @@
 
 mod common;
 
-use common::{Project, is_alive, metrics, processes_of, stderr, wait_for};
+use common::{Project, assert_reconciled, is_alive, metrics, processes_of, stderr, wait_for};
 use explr_protocol::RunState;
 use nix::sys::signal::Signal;
 
@@ -22,10 +22,7 @@ fn a_killed_orchestrator_leaves_no_process_behind() {
         // The one that left the group is reached by the next command.
         (processes_of(&run).len() <= 1).then_some(())
     });
-    let list = project.explr().args(["runs", "list"]).output().unwrap();
-    assert_eq!(list.status.code(), Some(0), "{}", stderr(&list));
-    assert_eq!(run.summary().unwrap().state, RunState::Interrupted);
-    wait_for("all to end", || processes_of(&run).is_empty().then_some(()));
+    assert_reconciled(&project, &run);
 }
 
 #[test]

@@ -5,7 +5,10 @@
 
 mod common;
 
-use common::{Project, events, is_alive, metrics, processes_of, stderr, wait_for};
+use common::{
+    Project, assert_bounded, assert_reconciled, events, is_alive, metrics, processes_of, stderr,
+    wait_for,
+};
 use explr::store::Store;
 use explr_protocol::{Event, FailureClass, LogLevel, RunState};
 use nix::sys::signal::Signal;
@@ -117,11 +120,7 @@ fn endless_output_is_drained_and_bounded() {
     let output = project.run(&[]);
     assert_eq!(output.status.code(), Some(0));
     let run = project.only_run();
-    let kept: u64 = ["worker.log", "worker.log.1"]
-        .iter()
-        .map(|name| std::fs::metadata(run.path().join(name)).unwrap().len())
-        .sum();
-    assert!(kept <= 64 << 20, "{kept}");
+    assert_bounded(&run);
     assert!(stderr(&output).len() < 1 << 20);
 }
 
@@ -159,10 +158,7 @@ fn a_killed_orchestrator_leaves_no_process_behind() {
         wait_for("the worker and what is in its group to end", || {
             (processes_of(&run).len() <= 1).then_some(())
         });
-        let list = project.explr().args(["runs", "list"]).output().unwrap();
-        assert_eq!(list.status.code(), Some(0), "{}", stderr(&list));
-        assert_eq!(run.summary().unwrap().state, RunState::Interrupted);
-        wait_for("all to end", || processes_of(&run).is_empty().then_some(()));
+        assert_reconciled(&project, &run);
     }
 }
 

@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::{Project, events, is_alive, metrics, stderr, wait_for};
+use common::{Project, assert_bounded, events, is_alive, metrics, stderr, wait_for};
 use explr_protocol::{Event, FailureClass, RunState};
 
 fn fails_as(function: &str, class: FailureClass, message: &str) -> Project {
@@ -116,11 +116,7 @@ fn endless_output_is_drained_and_bounded() {
     let output = project.run(&[]);
     assert_eq!(output.status.code(), Some(0));
     let run = project.only_run();
-    let kept: u64 = ["worker.log", "worker.log.1"]
-        .iter()
-        .map(|name| std::fs::metadata(run.path().join(name)).unwrap().len())
-        .sum();
-    assert!(kept <= 64 << 20, "{kept}");
+    assert_bounded(&run);
     let shown = stderr(&output);
     assert!(shown.contains("more lines in its log"), "{shown}");
     assert!(shown.len() < 1 << 20, "{}", shown.len());

@@ -18,19 +18,7 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
-use std::sync::{Arc, Mutex, Weak};
-use support::{TestRun, TestStore, python, seen_once};
-
-/// A server costs seconds: the tests share one.
-fn shared() -> Arc<TestStore> {
-    static SHARED: Mutex<Weak<TestStore>> = Mutex::new(Weak::new());
-    let mut shared = SHARED.lock().unwrap();
-    shared.upgrade().unwrap_or_else(|| {
-        let store = Arc::new(TestStore::new());
-        *shared = Arc::downgrade(&store);
-        store
-    })
-}
+use support::{TestRun, TestStore, python, seen_once, shared};
 
 /// Logs a model that doubles its input, as a plug-in logs a TorchScript one.
 fn log_model(run: &mut TestRun, name: &str) {

@@ -17,20 +17,8 @@ use explr_protocol::{Dataset, Direction, Event, Failure, FailureClass, RunState,
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
-use support::{LIMIT, TestRun, TestStore, python, seen, seen_once};
-
-/// A server costs seconds: tests that do it no harm share one.
-fn shared() -> Arc<TestStore> {
-    static SHARED: Mutex<Weak<TestStore>> = Mutex::new(Weak::new());
-    let mut shared = SHARED.lock().unwrap();
-    shared.upgrade().unwrap_or_else(|| {
-        let store = Arc::new(TestStore::new());
-        *shared = Arc::downgrade(&store);
-        store
-    })
-}
+use support::{LIMIT, TestRun, TestStore, python, seen, seen_once, shared};
 
 fn log_steps(run: &mut TestRun, steps: std::ops::Range<i64>) {
     for step in steps {

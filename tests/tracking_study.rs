@@ -17,20 +17,8 @@ use explr_protocol::{Direction, Event, Failure, FailureClass, RunState, Training
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::{Command, Stdio};
-use std::sync::{Arc, Mutex, Weak};
 use std::time::{Duration, Instant};
-use support::{LIMIT, TestRun, TestStore, go_on, python, seen_once};
-
-/// A server costs seconds: tests that do it no harm share one.
-fn shared() -> Arc<TestStore> {
-    static SHARED: Mutex<Weak<TestStore>> = Mutex::new(Weak::new());
-    let mut shared = SHARED.lock().unwrap();
-    shared.upgrade().unwrap_or_else(|| {
-        let store = Arc::new(TestStore::new());
-        *shared = Arc::downgrade(&store);
-        store
-    })
-}
+use support::{LIMIT, TestRun, TestStore, go_on, python, seen_once, shared};
 
 /// The run of a study, in an experiment of the same name.
 fn new_study(store: &TestStore, name: &str) -> TestRun {

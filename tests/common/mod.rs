@@ -310,3 +310,21 @@ pub fn processes_of(run: &RunDir) -> Vec<i32> {
 pub fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
+
+/// The worker's output was kept within its bounds.
+pub fn assert_bounded(run: &RunDir) {
+    let kept: u64 = ["worker.log", "worker.log.1"]
+        .iter()
+        .map(|name| std::fs::metadata(run.path().join(name)).unwrap().len())
+        .sum();
+    assert!(kept <= 64 << 20, "{kept}");
+}
+
+/// The next command calls the run of a killed explr interrupted, and ends what
+/// is left of it.
+pub fn assert_reconciled(project: &Project, run: &RunDir) {
+    let list = project.explr().args(["runs", "list"]).output().unwrap();
+    assert_eq!(list.status.code(), Some(0), "{}", stderr(&list));
+    assert_eq!(run.summary().unwrap().state, RunState::Interrupted);
+    wait_for("all to end", || processes_of(run).is_empty().then_some(()));
+}

@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 /// Long enough for a server's start on a machine that does other things.
@@ -99,6 +100,17 @@ impl Drop for TestStore {
     fn drop(&mut self) {
         let _ = ui::stop(&self.config, self.folder.path(), &self.store);
     }
+}
+
+/// A server costs seconds: tests that do it no harm share one.
+pub(crate) fn shared() -> Arc<TestStore> {
+    static SHARED: Mutex<Weak<TestStore>> = Mutex::new(Weak::new());
+    let mut shared = SHARED.lock().unwrap();
+    shared.upgrade().unwrap_or_else(|| {
+        let store = Arc::new(TestStore::new());
+        *shared = Arc::downgrade(&store);
+        store
+    })
 }
 
 /// Nobody interrupts.
